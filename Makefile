@@ -1,0 +1,61 @@
+# `make help` is the index of what a developer runs here.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+UV_VERSION := 0.13.9
+
+# uv's own answers about the machine's configuration must not change what is installed: the locks decide.
+export UV_NO_PROGRESS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check format test test-long lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: $(VENV)/.runtime ## install what is needed and start `linklocal dev`
+	@exec $(BIN)/linklocal dev $(ARGS)
+
+setup: $(VENV)/.runtime ## just the environment: .venv/bin/linklocal exists afterwards
+
+check: $(VENV)/.dev ## format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(VENV)/.dev ## every test but the long loops; T=path narrows the run
+	$(BIN)/pytest -m "not long" $(T)
+
+test-long: $(VENV)/.dev ## the long loops
+	$(BIN)/pytest -m long --timeout 7200 $(T)
+
+lock: $(UV) ## resolve the dependencies anew into locks/
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q --upgrade -o locks/runtime.txt --group build
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q --upgrade -c locks/runtime.txt -o locks/dev.txt --group dev
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+
+$(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing. On Debian: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11. Name a newer one: make PYTHON=python3.12 setup"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.runtime: locks/runtime.txt pyproject.toml | $(UV)
+	@echo "Installing linklocal into $(VENV) ..."
+	@test -e $(VENV)/.dev || $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r locks/runtime.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt $(VENV)/.runtime | $(UV)
+	@echo "Installing the tools of development into $(VENV) ..."
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.txt
+	@touch $@

@@ -1,0 +1,121 @@
+"""The one list of settings. Each process reads one class: environment `LINKLOCAL_*`, then flags.
+
+Nothing else in linklocal reads the environment for configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_PORT = 8080
+DEFAULT_REGION = "us-south"
+
+
+def default_state_dir() -> Path:
+    """`/var/lib/linklocal` for root services, the user's state folder otherwise."""
+    if os.geteuid() == 0 and "XDG_STATE_HOME" not in os.environ:
+        return Path("/var/lib/linklocal")
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "linklocal"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The one region that a server speaks for, and its zones."""
+
+    name: str
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}-{n}" for n in (1, 2, 3))
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="LINKLOCAL_", extra="ignore")
+
+    state_dir: Path = Field(
+        default_factory=default_state_dir,
+        description="Folder of everything that this machine keeps (mode 0700).",
+    )
+    log_format: str = Field(
+        default="auto", description="`json`, `console`, or `auto`: by terminal."
+    )
+    log_level: str = Field(default="info", description="`debug`, `info`, `warning` or `error`.")
+
+
+class ServerSettings(_Settings):
+    """Settings of `linklocal server` (the control plane)."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=DEFAULT_PORT, description="Port to listen on; 0 takes any free one.")
+    database_url: str | None = Field(
+        default=None,
+        description="`sqlite:///FILE` (one server) or `postgresql://...` (replicas). "
+        "Default: a SQLite file in the state folder.",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="File with the key that encrypts the server's private keys in the database. "
+        "Made in the state folder on SQLite; replicas must share one.",
+    )
+    public_url: str | None = Field(
+        default=None, description="URL under which clients reach the server, if not host and port."
+    )
+    region: str = Field(
+        default=DEFAULT_REGION, description="The one region this server speaks for."
+    )
+    events_max: int = Field(default=1_000_000, description="Events kept at most.")
+    events_hours: int = Field(default=24, description="Hours that an event is kept.")
+
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.state_dir / 'linklocal.db'}"
+
+    def resolved_key_file(self) -> Path:
+        return self.key_file or self.state_dir / "server.key"
+
+
+class NodeSettings(_Settings):
+    """Settings of `linklocal node run` (the agent on a host)."""
+
+    server_url: str = Field(
+        default=f"http://127.0.0.1:{DEFAULT_PORT}", description="URL of the server."
+    )
+    join_token: SecretStr | None = Field(
+        default=None,
+        description="One-time token of `linklocal node join-token`; for enrolment only.",
+    )
+    node_name: str | None = Field(
+        default=None, description="Name of this node; default: host name."
+    )
+    snapshot: Path | None = Field(
+        default=None, description="Serve the documents of this file and ask no server."
+    )
+    loopback_ports: bool = Field(
+        default=False,
+        description="Open a loopback port for each instance. Any local user can reach it: "
+        "for development.",
+    )
+    loopback_port_base: int = Field(
+        default=8775, description="First loopback port tried for a new instance."
+    )
+    max_snapshot_age: float | None = Field(
+        default=None,
+        description="Seconds without contact to the server after which the node "
+        "refuses all calls. Default: never.",
+    )
+    status_port: int | None = Field(
+        default=None, description="Loopback port of the node's /metrics and /healthz."
+    )
+    instance_rate: float = Field(default=2000.0, description="Calls per second and instance.")
+
+
+class CliSettings(_Settings):
+    """Settings of the command line as a client."""
+
+    api: str | None = Field(default=None, description="URL of the server's API.")
+    iam: str | None = Field(default=None, description="URL of IAM, if it is not the API's.")

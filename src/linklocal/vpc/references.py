@@ -1,0 +1,132 @@
+"""Bodies that name a resource "by id | by crn | by href | by name", and how they are resolved.
+
+Control-plane contract 1.6, last rows: an identity is an object with one of its members; more than one
+is allowed only if they agree. A reference to nothing is 400 `not_found` with the member as target.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+from sqlalchemy import Row, Select, Table, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.errors import Invalid, Problem, missing_field, not_found_field
+from linklocal.ids import NAME_MAX, NAME_PATTERN
+
+
+def _no_nul(text: Any) -> Any:
+    if isinstance(text, str) and "\0" in text:
+        raise PydanticCustomError("text", "must not contain the NUL character")
+    return text
+
+
+# Text that PostgreSQL can store.
+Text = Annotated[str, BeforeValidator(_no_nul), Field(max_length=512)]
+# A resource's name: control-plane contract 1.6.
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)]
+
+
+class Prototype(BaseModel):
+    """Base of request bodies on POST: strict types, unknown members ignored (contract 1.1)."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Patch(BaseModel):
+    """Base of merge patches: strict types, unknown members refused; only given members count.
+
+    Members have plain types with any default: null is refused, and `model_fields_set` tells which came.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    def given(self) -> dict[str, Any]:
+        """The members that the body has, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Identity(Prototype):
+    """`{id}`, `{crn}` or `{href}`."""
+
+    id: Text | None = None
+    crn: Text | None = None
+    href: Text | None = None
+
+    def members(self) -> dict[str, str]:
+        """The members given, by name, in order of preference."""
+        return {k: v for k, v in self.model_dump().items() if v is not None}
+
+
+class KeyIdentity(Identity):
+    fingerprint: Text | None = None
+
+
+class NamedIdentity(Prototype):
+    """`{name}` or `{href}`: zones, profiles, operating systems."""
+
+    name: Text | None = None
+    href: Text | None = None
+
+
+class ResourceGroupIdentity(Prototype):
+    id: Text
+
+
+def href_id(href: str) -> str:
+    """The last segment of a URL or path."""
+    return href.rstrip("/").rpartition("/")[2]
+
+
+async def resolve(
+    connection: AsyncConnection,
+    table: Table,
+    identity: Identity,
+    field: str,
+    *,
+    scope: Select[Any] | None = None,
+    lock: bool = False,
+) -> tuple[Row[Any] | None, list[Problem]]:
+    """Find the row that `identity` names in `table` (columns `id`, `crn`, and `fingerprint` if asked).
+
+    `scope` narrows the search (`select(table).where(account and region)`). `lock` takes a share lock on
+    PostgreSQL, so that the row cannot be renamed or deleted before the transaction ends.
+    Returns the row and no problem, or None and what is wrong, with `field` as the target's prefix.
+    """
+    members = identity.members()
+    if not members:
+        return None, [missing_field(f"{field}.id", f"Name `{field}` by `id`, `crn` or `href`.")]
+    found: Row[Any] | None = None
+    for member, value in members.items():
+        column, wanted = (
+            (table.c.id, href_id(value)) if member == "href" else (table.c[member], value)
+        )
+        statement = (select(table) if scope is None else scope).where(column == wanted)
+        if lock:
+            statement = statement.with_for_update(read=True)
+        row = (await connection.execute(statement)).one_or_none()
+        kind = table.name.removesuffix("s").replace("_", " ")
+        if row is None:
+            return None, [
+                not_found_field(
+                    f"{field}.{member}", f"There is no {kind} with this {member}.", value
+                )
+            ]
+        if found is not None and row._mapping["id"] != found._mapping["id"]:
+            return None, [
+                Problem(
+                    "bad_field",
+                    f"The members of `{field}` name different resources: send only one of them.",
+                    not_found_field(f"{field}.{member}", "", value).target,
+                )
+            ]
+        found = row
+    return found, []
+
+
+def raise_if(problems: list[Problem]) -> None:
+    """Raise Invalid with all problems collected so far, if any."""
+    if problems:
+        raise Invalid(problems)

@@ -1,0 +1,45 @@
+"""Resource groups as the VPC API refers to them: `{id, name, href}` in answers, `{id}` in bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.errors import Problem, not_found_field
+from linklocal.iam.caller import Caller
+from linklocal.iam.tables import resource_groups
+from linklocal.vpc.http import ResponseModel
+from linklocal.vpc.references import ResourceGroupIdentity
+
+
+class ResourceGroupReference(ResponseModel):
+    href: str
+    id: str
+    name: str
+
+
+async def resource_group_reference(connection: AsyncConnection, id: str) -> dict[str, Any]:
+    """ResourceGroupReference of an existing group."""
+    row = (
+        await connection.execute(select(resource_groups).where(resource_groups.c.id == id))
+    ).one()
+    return {"href": f"/v2/resource_groups/{id}", "id": id, "name": row.name}
+
+
+async def resolve_resource_group(
+    connection: AsyncConnection, caller: Caller, identity: ResourceGroupIdentity | None
+) -> tuple[str, list[Problem]]:
+    """The id of the group asked for, or of the account's default one."""
+    of_account = select(resource_groups.c.id).where(
+        resource_groups.c.account_id == caller.account_id
+    )
+    if identity is None:
+        default = of_account.where(resource_groups.c.is_default)
+        return str((await connection.execute(default)).scalar_one()), []
+    asked = of_account.where(resource_groups.c.id == identity.id)
+    if (found := (await connection.execute(asked)).scalar_one_or_none()) is not None:
+        return str(found), []
+    message = "There is no resource group with this id: leave it out to use the default one."
+    return "", [not_found_field("resource_group.id", message, identity.id)]
