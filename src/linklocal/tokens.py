@@ -116,6 +116,23 @@ def unverified_header(token: str) -> dict[str, Any]:
     return data
 
 
+def unverified_instance(token: str) -> str:
+    """The instance that an unchecked identity token names: good for finding whose key must verify it.
+
+    Raises TokenRefused("malformed").
+    """
+    unverified_header(token)
+    body = token.split(".")[1]
+    try:
+        data = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        instance = data["iaas"]["instanceID"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TokenRefused("malformed", "not an identity token") from error
+    if not isinstance(instance, str):
+        raise TokenRefused("malformed", "`iaas.instanceID` is not text")
+    return instance
+
+
 def _verify(
     token: str,
     keys: PublicKeys,
