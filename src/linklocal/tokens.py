@@ -109,7 +109,7 @@ def unverified_header(token: str) -> dict[str, Any]:
     head = token.split(".", 1)[0]
     try:
         data = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TokenRefused("malformed") from error
     if not isinstance(data, dict) or not isinstance(data.get("kid"), str):
         raise TokenRefused("malformed", "no kid")
@@ -126,7 +126,7 @@ def unverified_instance(token: str) -> str:
     try:
         data = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         instance = data["iaas"]["instanceID"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TokenRefused("malformed", "not an identity token") from error
     if not isinstance(instance, str):
         raise TokenRefused("malformed", "`iaas.instanceID` is not text")
