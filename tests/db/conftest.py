@@ -1,0 +1,64 @@
+"""The `database` fixture: every test that asks for it runs twice, on SQLite and on PostgreSQL.
+
+Each test gets a fresh database with the whole schema: a copy of one that was made once per session.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from postgres import PostgresServer
+
+import linklocal
+from linklocal.store.engine import Database, metadata, open_database
+
+
+def create_schema(url: str) -> None:
+    for module in pkgutil.walk_packages(linklocal.__path__, "linklocal."):
+        if module.name.endswith(".tables"):
+            importlib.import_module(module.name)
+    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    metadata.create_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    create_schema(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    name = postgres_server.create()
+    create_schema(postgres_server.url(name))
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a fresh database with the schema."""
+    if request.param == "sqlite":
+        path = tmp_path / "linklocal.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = server.create(request.getfixturevalue("postgres_template"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open database, fresh for this test."""
+    database = open_database(database_url)
+    yield database
+    await database.close()
