@@ -1,0 +1,5 @@
+"""`python -m linklocal`."""
+
+from linklocal.cli.main import main
+
+main()

@@ -1,0 +1,28 @@
+"""`linklocal iam ...`: keys of the server's IAM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from linklocal.cli.options import state_dir_option
+
+
+@click.group()
+def iam() -> None:
+    """Identity and access."""
+
+
+@iam.command("rotate-keys")
+@state_dir_option
+def rotate_keys(state_dir: Path | None) -> None:
+    """Sign access tokens with a new key from now on.
+
+    The old public key stays published until its last token has expired.
+    """
+    from linklocal.cli.operator import OperatorClient
+
+    made = OperatorClient(state_dir).request("POST", "/linklocal/v1/signing_keys/rotate")
+    click.echo(f"New access tokens are signed with key {made['kid']}.")
+    click.echo(f"The old public key is published until {made['old_key_published_until']}.")

@@ -1,0 +1,49 @@
+"""The command line: `linklocal ...`. Only `cli/` prints and exits.
+
+Imports of servers, databases and SDKs happen inside commands, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from linklocal import __version__
+from linklocal.cli.ca import ca
+from linklocal.cli.db import db
+from linklocal.cli.iam import iam
+from linklocal.cli.node import node
+from linklocal.cli.run import dev, server
+from linklocal.errors import OperatorError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="linklocal")
+def cli() -> None:
+    """An instance metadata service that anybody can run, compatible with IBM Cloud VPC's.
+
+    Begin with `linklocal dev`: one process with a server, a node and a demo instance.
+    """
+
+
+for command in (dev, server, node, iam, ca, db):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point. Every failure says what to try next; 2 means that the command was not started."""
+    try:
+        cli.main(prog_name="linklocal", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except OperatorError as error:
+        click.echo("FAILED", err=True)
+        click.echo(error.message, err=True)
+        click.echo(f"\nNext: {error.next_step}", err=True)
+        sys.exit(error.exit_code)

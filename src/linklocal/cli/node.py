@@ -1,0 +1,172 @@
+"""`linklocal node ...`: running a node, and what an operator does with nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from linklocal.cli.options import given, output_option, state_dir_option
+from linklocal.cli.output import print_json, print_table
+
+
+@click.group()
+def node() -> None:
+    """Run a node on a host, place instances on nodes, look at a node's listeners."""
+
+
+@node.command()
+@state_dir_option
+@click.option("--server-url", help="URL of the server (default http://127.0.0.1:8080).")
+@click.option(
+    "--join-token",
+    envvar="LINKLOCAL_JOIN_TOKEN",
+    help="One-time token of `linklocal node join-token`; needed once.",
+)
+@click.option("--name", "node_name", help="Name of this node (default: the host's).")
+@click.option(
+    "--snapshot",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serve the documents of this file and ask no server.",
+)
+@click.option(
+    "--loopback-ports",
+    is_flag=True,
+    default=None,
+    help="Open a loopback port for each instance. Any local user can reach it: for development.",
+)
+def run(
+    state_dir: Path | None,
+    server_url: str | None,
+    join_token: str | None,
+    node_name: str | None,
+    snapshot: Path | None,
+    loopback_ports: bool | None,
+) -> None:
+    """Run the agent that serves metadata to the instances on this host.
+
+    \b
+    Example:
+      linklocal node run --server-url http://control:8080 --join-token @token
+    """
+    from linklocal.node.run import run_node
+    from linklocal.settings import NodeSettings
+
+    if join_token is not None and join_token.startswith("@"):
+        join_token = Path(join_token[1:]).read_text().strip()
+    settings = NodeSettings(
+        **given(
+            state_dir=state_dir,
+            server_url=server_url,
+            join_token=join_token,
+            node_name=node_name,
+            snapshot=snapshot,
+            loopback_ports=loopback_ports,
+        )
+    )
+    run_node(settings)
+
+
+@node.command()
+@state_dir_option
+@output_option
+def attachments(state_dir: Path | None, output: str | None) -> None:
+    """Where this host's instances reach their metadata service. Works with the server down.
+
+    \b
+    Example:
+      linklocal node attachments --output JSON
+    """
+    listed: list[dict[str, Any]] = _ask_node(state_dir, "/v1/attachments")
+    if output:
+        print_json(listed)
+        return
+    columns = ("instance", "name", "kind", "address", "protocol", "enabled", "response_hop_limit")
+    header = ("Instance", "Name", "Kind", "Address", "Protocol", "Enabled", "Response hop limit")
+    print_table(header, ([_word(item.get(column)) for column in columns] for item in listed))
+
+
+@node.command()
+@state_dir_option
+def status(state_dir: Path | None) -> None:
+    """What this host's node has applied, how old it is, and what is wrong."""
+    print_json(_ask_node(state_dir, "/v1/status"))
+
+
+@node.command("join-token")
+@state_dir_option
+@click.option("--name", help="The only node name that may use it.")
+def join_token(state_dir: Path | None, name: str | None) -> None:
+    """Make a token with which one new node can join, within an hour.
+
+    \b
+    Example:
+      linklocal node join-token > token
+    """
+    made = _operator(state_dir).request("POST", "/linklocal/v1/join_tokens", given(name=name))
+    click.echo(made["token"])
+
+
+@node.command("list")
+@state_dir_option
+@output_option
+def list_(state_dir: Path | None, output: str | None) -> None:
+    """The nodes that this server knows."""
+    nodes = _operator(state_dir).request("GET", "/linklocal/v1/nodes")["nodes"]
+    if output:
+        print_json(nodes)
+        return
+    header = ("ID", "Name", "Instances", "Applied revision", "Revision", "Last seen", "Revoked")
+    keys = ("id", "name", "instances", "applied_revision", "revision", "last_seen_at", "revoked_at")
+    print_table(header, ([item.get(key) for key in keys] for item in nodes))
+
+
+@node.command()
+@state_dir_option
+@click.argument("instance")
+@click.argument("node_name", metavar="NODE")
+def place(state_dir: Path | None, instance: str, node_name: str) -> None:
+    """Place INSTANCE (id) on NODE (name or id); it starts there.
+
+    \b
+    Example:
+      linklocal node place 0717_67b1179a-8b25-4ac9-8bc0-7f3027466ed0 host-1
+    """
+    _operator(state_dir).request("PUT", f"/linklocal/v1/placements/{instance}", {"node": node_name})
+    click.echo("OK")
+
+
+@node.command()
+@state_dir_option
+@click.argument("node_name", metavar="NODE")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+def revoke(state_dir: Path | None, node_name: str, force: bool) -> None:
+    """Refuse NODE (name or id) from now on: its key, its tokens, its watch. It cannot be undone."""
+    if not force:
+        click.confirm(
+            f"Revoke node {node_name}? Its instances get no service until placed anew.", abort=True
+        )
+    _operator(state_dir).request("DELETE", f"/linklocal/v1/nodes/{node_name}")
+    click.echo("OK")
+
+
+def _word(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _operator(state_dir: Path | None) -> Any:
+    from linklocal.cli.operator import OperatorClient
+
+    return OperatorClient(state_dir)
+
+
+def _ask_node(state_dir: Path | None, path: str) -> Any:
+    from linklocal.node.local_api import fetch
+    from linklocal.settings import NodeSettings, ServerSettings
+
+    base = state_dir or ServerSettings().state_dir
+    # `linklocal dev` keeps its node in a folder of its own below the state folder.
+    inside = base / "node"
+    settings = NodeSettings(state_dir=inside if inside.is_dir() else base)
+    return fetch(settings.state_dir, path)

@@ -1,0 +1,98 @@
+"""Client of the server's operator routes (`/linklocal/v1/...`).
+
+Finds the server and a key: options and environment first, then the state folder of a running
+`linklocal dev` on this machine. IBM-compatible routes are called through IBM's SDKs instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from linklocal.errors import OperatorError
+from linklocal.settings import CliSettings, ServerSettings
+
+TIMEOUT = 20.0  # seconds
+
+
+class OperatorClient:
+    """Calls the server as an administrator. Raises OperatorError with the next step on any failure."""
+
+    def __init__(self, state_dir: Path | None) -> None:
+        folder = state_dir or ServerSettings().state_dir
+        self._api, key = _find_server(folder)
+        self._http = httpx.Client(base_url=self._api, timeout=TIMEOUT)
+        self._http.headers["Authorization"] = f"Bearer {self._login(key)}"
+
+    def _login(self, key: str) -> str:
+        form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": key}
+        answer = self._send("POST", "/identity/token", data=form)
+        token: str = answer.json()["access_token"]
+        return token
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """The decoded JSON answer, None for 204."""
+        answer = self._send(method, path, json=body)
+        return answer.json() if answer.content else None
+
+    def text(self, path: str) -> str:
+        return self._send("GET", path).text
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise OperatorError(
+                f"The server at {self._api} does not answer ({type(error).__name__}).",
+                "Start it with `linklocal dev` (or `linklocal server`), or set LINKLOCAL_API.",
+            ) from error
+        if answer.is_error:
+            raise _refusal(answer)
+        return answer
+
+
+def _refusal(answer: httpx.Response) -> OperatorError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    errors = body.get("errors") or [{"message": body.get("errorMessage", answer.text[:200])}]
+    text = "\n".join(str(error["message"]) for error in errors)
+    match answer.status_code:
+        case 400 if "BXNIM0415E" in answer.text:
+            step = "Set IBMCLOUD_API_KEY to a key of this server."
+        case 401 | 403:
+            step = "Use an API key of an Administrator: set IBMCLOUD_API_KEY."
+        case status if status >= 500:
+            step = f"Look into the server's log for {body.get('trace', 'this request')}."
+        case _:
+            step = "Correct the command as the message says; `--help` shows its options."
+    return OperatorError(f"Response HTTP Status Code: {answer.status_code}\n{text}", step)
+
+
+def _find_server(folder: Path) -> tuple[str, str]:
+    settings = CliSettings()
+    key = os.environ.get("IBMCLOUD_API_KEY")
+    running = folder / "dev.json"
+    api = settings.api
+    try:
+        if api is None:
+            api = json.loads(running.read_text())["api"]
+        if key is None:
+            key = (folder / "apikey").read_text().strip()
+    except FileNotFoundError as error:
+        raise OperatorError(
+            f"No server is known: there is no {Path(str(error.filename)).name} in {folder}.",
+            "Start `linklocal dev`, name its folder with --state-dir, "
+            "or set LINKLOCAL_API and IBMCLOUD_API_KEY.",
+        ) from error
+    except PermissionError as error:
+        raise OperatorError(
+            f"{error.filename} belongs to another user.",
+            "Run this as that user, or set LINKLOCAL_API and IBMCLOUD_API_KEY.",
+        ) from error
+    return api, key

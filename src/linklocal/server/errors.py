@@ -1,0 +1,245 @@
+"""Domain error -> answer: the VPC envelope, and IAM's two shapes by path. The only place of statuses.
+
+Contract: control-plane 1.3, 1.4 (VPC) and 4.3 (IAM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
+
+from linklocal.clock import rfc3339_ms
+from linklocal.errors import (
+    Conflict,
+    DomainError,
+    Invalid,
+    NotAuthenticated,
+    NotAuthorized,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    TooManyRequests,
+    Unavailable,
+    Unsupported,
+)
+from linklocal.server.validation import problems_of
+
+log = structlog.get_logger()
+
+STATUS: Mapping[type[DomainError], int] = {
+    Invalid: 400,
+    NotAuthenticated: 401,
+    NotAuthorized: 403,
+    NotFound: 404,
+    Conflict: 409,
+    PreconditionFailed: 412,
+    TooManyRequests: 429,
+    Unsupported: 501,
+    Unavailable: 503,
+}
+_IDENTITY_API = ("/v1/apikeys", "/v1/profiles", "/v1/policies", "/v1/serviceids")
+
+
+# --- schemas for the OpenAPI document ------------------------------------------------------------
+
+
+class ErrorTarget(BaseModel):
+    name: str
+    type: Literal["field", "parameter", "header"]
+    value: str | None = None
+
+
+class ErrorItem(BaseModel):
+    code: str
+    message: str
+    more_info: str | None = None
+    target: ErrorTarget | None = None
+
+
+class ErrorContainer(BaseModel):
+    """Errors of the VPC API: every independent problem of the request."""
+
+    errors: list[ErrorItem]
+    status_code: int
+    trace: str
+
+
+class TokenError(BaseModel):
+    """Errors of `/identity/token`."""
+
+    model_config = ConfigDict(extra="allow")
+    error_code: str = Field(alias="errorCode")
+    error_message: str = Field(alias="errorMessage")
+    error_details: str | None = Field(default=None, alias="errorDetails")
+    context: dict[str, Any]
+
+
+class IdentityErrors(BaseModel):
+    """Errors of the identity API (`/v1/apikeys`, `/v1/profiles`, `/v1/policies`)."""
+
+    model_config = ConfigDict(extra="allow")
+    context: dict[str, Any]
+    status_code: str
+    errors: list[dict[str, Any]]
+    trace: str
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+def error_response(scope: Scope, error: DomainError) -> JSONResponse:
+    """The answer to `error` in the shape that the path's API has."""
+    status = STATUS[type(error)]
+    headers: dict[str, str] = {}
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return _answer(scope, status, error.problems, headers)
+
+
+def _answer(
+    scope: Scope, status: int, problems: tuple[Problem, ...], headers: Mapping[str, str]
+) -> JSONResponse:
+    trace = scope.get("state", {}).get("request_id", "")
+    path: str = scope["path"]
+    if path.startswith("/identity/"):
+        content = _token_error(scope, problems[0], trace)
+    elif path.startswith(_IDENTITY_API):
+        content = _identity_errors(scope, status, problems, trace)
+    else:
+        content = {
+            "errors": [_item(problem) for problem in problems],
+            "status_code": status,
+            "trace": trace,
+        }
+    return JSONResponse(content, status, dict(headers))
+
+
+def _item(problem: Problem) -> dict[str, Any]:
+    item: dict[str, Any] = {"code": problem.code, "message": problem.message}
+    if problem.more_info is not None:
+        item["more_info"] = problem.more_info
+    if (target := problem.target) is not None:
+        item["target"] = {"name": target.name, "type": target.type}
+        if target.value is not None:
+            item["target"]["value"] = target.value
+    return item
+
+
+def _token_error(scope: Scope, problem: Problem, trace: str) -> dict[str, Any]:
+    now = rfc3339_ms(datetime.now(UTC))
+    out: dict[str, Any] = {
+        "errorCode": problem.code,
+        "errorMessage": problem.message,
+        "context": {
+            "requestId": trace,
+            "requestType": "incoming.Identity_Token",
+            "userAgent": Headers(scope=scope).get("user-agent", "")[:200],
+            "url": scope["path"],
+            "instanceId": "linklocal",
+            "threadId": "0",
+            "host": "linklocal",
+            "startTime": now,
+            "endTime": now,
+            "elapsedTime": "0",
+            "locale": "en_US",
+            "clusterName": "linklocal",
+        },
+    }
+    if problem.more_info is not None:
+        out["errorDetails"] = problem.more_info
+    return out
+
+
+def _identity_errors(
+    scope: Scope, status: int, problems: tuple[Problem, ...], trace: str
+) -> dict[str, Any]:
+    errors = []
+    for problem in problems:
+        item = {"code": problem.code, "message_code": problem.code, "message": problem.message}
+        details = problem.more_info or (problem.target.name if problem.target else None)
+        if details is not None:
+            item["details"] = details
+        errors.append(item)
+    context = {"transaction_id": trace, "operation": f"{scope['method']} {scope['path']}"}
+    return {"context": context, "status_code": str(status), "errors": errors, "trace": trace}
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every way in which a request can fail ends in one of these."""
+
+    async def on_domain_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, DomainError)
+        return error_response(request.scope, error)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return error_response(request.scope, Invalid(problems_of(error.errors())))
+
+    async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        match error.status_code:
+            case 404:
+                return _answer(request.scope, 404, (_no_path(request.scope["path"]),), {})
+            case 405:
+                allowed = ", ".join(sorted(_allowed_methods(app, request.scope)))
+                message = f"{request.method} is not offered here: use one of {allowed}."
+                problem = Problem("BXNIM0060E" if _is_iam(request) else "invalid_request", message)
+                return _answer(request.scope, 405, (problem,), {"Allow": allowed})
+            case status:
+                # Starlette raises 400 for a body that it cannot parse at all.
+                problem = Problem("invalid_request", str(error.detail))
+                return _answer(request.scope, status, (problem,), error.headers or {})
+
+    async def on_crash(request: Request, error: Exception) -> JSONResponse:
+        trace = request.scope.get("state", {}).get("request_id", "")
+        log.error("Request failed", path=request.url.path, trace=trace, exc_info=error)
+        problem = Problem(
+            "internal_error",
+            f"linklocal failed here. The server's log has the reason under {trace}.",
+        )
+        answer = _answer(request.scope, 500, (problem,), {})
+        answer.headers["X-Request-Id"] = trace
+        return answer
+
+    app.add_exception_handler(DomainError, on_domain_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_crash)
+
+
+def _is_iam(request: Request) -> bool:
+    return request.url.path.startswith(("/identity/", *_IDENTITY_API))
+
+
+def _no_path(path: str) -> Problem:
+    more_info = None
+    if path.startswith("/v1/instance/"):
+        # The documentation's prose has `/instance/{id}`; templates and profiles do live there.
+        more_info = "Instances live under /v1/instances."
+    return Problem("not_found", f"There is nothing at {path[:200]}.", more_info=more_info)
+
+
+def _allowed_methods(app: FastAPI, scope: Scope) -> set[str]:
+    """The methods of all routes with this path; Starlette names only the first one's."""
+    found: set[str] = set()
+    for route in app.router.routes:
+        match, _ = route.matches(scope)
+        if match is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+    return found

@@ -1,0 +1,109 @@
+"""Running the control plane: the socket, uvicorn around the app, the schema of the database."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from linklocal.clock import SystemClock
+from linklocal.errors import OperatorError
+from linklocal.files import private_folder
+from linklocal.observability import configure_logging
+from linklocal.server.app import build
+from linklocal.server.schema import upgrade_schema
+from linklocal.settings import ServerSettings
+
+DRAIN_SECONDS = 2  # what open requests and watch streams get when the server ends
+
+
+@contextmanager
+def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening TCP socket. Raises OperatorError (exit code 2) when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                step = "Stop what listens there, or choose another port: `--port 0` takes any free one."
+            else:
+                step = "Choose an address of this machine with --host."
+            raise OperatorError(
+                f"{host}:{port} cannot be listened on: {error.strerror}.", step, exit_code=2
+            ) from error
+        sock.listen(1024)
+        yield sock
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process decides when it ends."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, sock: socket.socket) -> AsyncIterator[None]:
+    """Serve the app on the socket inside the block; drain at its end."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started:
+        if task.done():
+            task.result()
+            raise OperatorError("The HTTP server ended at once.", "Look into the log above.")
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def run_server(settings: ServerSettings, say: Callable[[str], None]) -> None:
+    """`linklocal server`: run until SIGINT or SIGTERM. Raises OperatorError when it cannot start."""
+    configure_logging(settings.log_level, settings.log_format)
+    private_folder(settings.state_dir)
+    uvloop.run(_server(settings, say))
+
+
+async def _server(settings: ServerSettings, say: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with listening_socket(settings.host, settings.port) as sock:
+        host, port = sock.getsockname()[:2]
+        url = settings.public_url or f"http://{host}:{port}"
+        async with (
+            build(settings, SystemClock(), url=url, dev=False) as control,
+            serving(control.app, sock),
+        ):
+            first_key = await control.bootstrap(None)
+            say(f"linklocal server: API {url}/v1, IAM {url}/identity/token")
+            if first_key is not None:
+                say(f"First API key (shown once): {first_key}")
+            await stop.wait()
+
+
+def upgrade_database(settings: ServerSettings) -> str:
+    """`linklocal db upgrade`. Returns the revision that the schema is at."""
+    private_folder(settings.state_dir)
+    return upgrade_schema(settings.resolved_database_url())
