@@ -1,0 +1,292 @@
+"""Interfaces of instances as loaded from the database, with all that any view of them needs.
+
+A fixed number of queries, however many instances: renames reach thousands of them at once. Both APIs'
+views are made from `LoadedInterface`; nothing here makes views.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Label, Select, Table, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.iam.tables import resource_groups
+from linklocal.vpc.network.tables import (
+    floating_ips,
+    interface_security_groups,
+    network_attachments,
+    network_interfaces,
+    reserved_ips,
+    security_groups,
+    subnets,
+    virtual_network_interfaces,
+    vpcs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a reference to a resource shows: id, CRN and name. The kind is known from the member."""
+
+    id: str
+    crn: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedIp:
+    """A reserved ip that is bound."""
+
+    id: str
+    address: str
+    name: str
+    subnet_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFloatingIp:
+    """A floating ip bound to an interface."""
+
+    id: str
+    crn: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVirtualInterface:
+    """A virtual network interface. `ips` begins with the primary address."""
+
+    id: str
+    crn: str
+    name: str
+    version: int
+    zone: str
+    mac_address: str
+    allow_ip_spoofing: bool
+    auto_delete: bool
+    enable_infrastructure_nat: bool
+    protocol_state_filtering_mode: str
+    resource_group_id: str
+    resource_group_name: str
+    created_at: datetime
+    ips: tuple[LoadedIp, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedInterface:
+    """One network attachment (with its `vni`) or one interface of the older kind (`vni` None).
+
+    `position` 0 is the primary one. The read-only child interface of an attachment has the attachment's
+    id and name.
+    """
+
+    kind: Literal["attachment", "interface"]
+    instance_id: str
+    id: str
+    name: str
+    position: int
+    created_at: datetime
+    vpc: Named
+    subnet: Named
+    primary_ip: LoadedIp
+    allow_ip_spoofing: bool
+    security_groups: tuple[Named, ...]
+    floating_ips: tuple[LoadedFloatingIp, ...]
+    vni: LoadedVirtualInterface | None = None
+
+    @property
+    def type(self) -> Literal["primary", "secondary"]:
+        return "primary" if self.position == 0 else "secondary"
+
+    @property
+    def target_id(self) -> str:
+        """What addresses, groups and floating ips are bound to: the VNI, or the interface itself."""
+        return self.id if self.vni is None else self.vni.id
+
+
+def _columns(table: Table, prefix: str, *names: str) -> list[Label[Any]]:
+    return [table.c[name].label(f"{prefix}_{name}") for name in names]
+
+
+_NAMED = ("id", "crn", "name")
+_PRIMARY_IP = ("id", "address", "name", "subnet_id")
+_VNI = (
+    *_NAMED,
+    "version",
+    "zone",
+    "mac_address",
+    "allow_ip_spoofing",
+    "auto_delete",
+    "enable_infrastructure_nat",
+    "protocol_state_filtering_mode",
+    "created_at",
+)
+
+
+def _named(row: Any, prefix: str) -> Named:
+    return Named(*(row[f"{prefix}_{name}"] for name in _NAMED))
+
+
+def _ip(row: Any) -> LoadedIp:
+    return LoadedIp(*(row[f"ip_{name}"] for name in _PRIMARY_IP))
+
+
+def _interfaces() -> Select[Any]:
+    """Interfaces of the older kind with their subnet, VPC and primary address."""
+    return (
+        select(
+            network_interfaces,
+            *_columns(subnets, "subnet", *_NAMED),
+            *_columns(vpcs, "vpc", *_NAMED),
+            *_columns(reserved_ips, "ip", *_PRIMARY_IP),
+        )
+        .join_from(network_interfaces, subnets, subnets.c.id == network_interfaces.c.subnet_id)
+        .join(vpcs, vpcs.c.id == subnets.c.vpc_id)
+        .join(reserved_ips, reserved_ips.c.id == network_interfaces.c.primary_ip_id)
+    )
+
+
+def _attachments() -> Select[Any]:
+    """Attachments with their VNI, and its subnet, VPC, primary address and resource group."""
+    vni = virtual_network_interfaces
+    return (
+        select(
+            network_attachments,
+            *_columns(subnets, "subnet", *_NAMED),
+            *_columns(vpcs, "vpc", *_NAMED),
+            *_columns(reserved_ips, "ip", *_PRIMARY_IP),
+            *_columns(vni, "vni", *_VNI),
+            *_columns(resource_groups, "group", "id", "name"),
+        )
+        .join_from(
+            network_attachments, vni, vni.c.id == network_attachments.c.virtual_network_interface_id
+        )
+        .join(subnets, subnets.c.id == vni.c.subnet_id)
+        .join(vpcs, vpcs.c.id == subnets.c.vpc_id)
+        .join(reserved_ips, reserved_ips.c.id == vni.c.primary_ip_id)
+        .join(resource_groups, resource_groups.c.id == vni.c.resource_group_id)
+    )
+
+
+async def load_interfaces(
+    connection: AsyncConnection, instance_ids: Collection[str]
+) -> dict[str, list[LoadedInterface]]:
+    """The interfaces of each instance, primary first. Every id asked for is a key. Five queries."""
+    ids = sorted(set(instance_ids))
+    targets = union_all(
+        select(network_attachments.c.virtual_network_interface_id.label("id")).where(
+            network_attachments.c.instance_id.in_(ids)
+        ),
+        select(network_interfaces.c.id).where(network_interfaces.c.instance_id.in_(ids)),
+    ).subquery()
+    ips = await load_ips(connection, select(targets.c.id))
+    groups = await load_security_groups(connection, select(targets.c.id))
+    floating = await load_floating_ips(connection, select(targets.c.id))
+
+    loaded: dict[str, list[LoadedInterface]] = {id: [] for id in ids}
+    attached = _attachments().where(network_attachments.c.instance_id.in_(ids))
+    for row in (await connection.execute(attached)).mappings():
+        primary, target = _ip(row), row["vni_id"]
+        loaded[row["instance_id"]].append(
+            LoadedInterface(
+                kind="attachment",
+                instance_id=row["instance_id"],
+                id=row["id"],
+                name=row["name"],
+                position=row["position"],
+                created_at=row["created_at"],
+                vpc=_named(row, "vpc"),
+                subnet=_named(row, "subnet"),
+                primary_ip=primary,
+                allow_ip_spoofing=row["vni_allow_ip_spoofing"],
+                security_groups=tuple(groups[target]),
+                floating_ips=tuple(floating[target]),
+                vni=LoadedVirtualInterface(
+                    **{name: row[f"vni_{name}"] for name in _VNI},
+                    resource_group_id=row["group_id"],
+                    resource_group_name=row["group_name"],
+                    ips=primary_first(primary, ips[target]),
+                ),
+            )
+        )
+    older = _interfaces().where(network_interfaces.c.instance_id.in_(ids))
+    for row in (await connection.execute(older)).mappings():
+        loaded[row["instance_id"]].append(
+            LoadedInterface(
+                kind="interface",
+                instance_id=row["instance_id"],
+                id=row["id"],
+                name=row["name"],
+                position=row["position"],
+                created_at=row["created_at"],
+                vpc=_named(row, "vpc"),
+                subnet=_named(row, "subnet"),
+                primary_ip=_ip(row),
+                allow_ip_spoofing=row["allow_ip_spoofing"],
+                security_groups=tuple(groups[row["id"]]),
+                floating_ips=tuple(floating[row["id"]]),
+            )
+        )
+    for interfaces in loaded.values():
+        interfaces.sort(key=lambda interface: interface.position)
+    return loaded
+
+
+def primary_first(primary: LoadedIp, ips: Iterable[LoadedIp]) -> tuple[LoadedIp, ...]:
+    """All addresses of an interface, the primary one first."""
+    return (primary, *(ip for ip in ips if ip.id != primary.id))
+
+
+async def load_ips(
+    connection: AsyncConnection, targets: Select[tuple[str]]
+) -> defaultdict[str, list[LoadedIp]]:
+    """Reserved ips by what they are bound to, in order of address."""
+    table = reserved_ips
+    statement = (
+        select(table.c.target_id, *(table.c[name] for name in _PRIMARY_IP))
+        .where(table.c.target_id.in_(targets))
+        .order_by(table.c.address_number)
+    )
+    found: defaultdict[str, list[LoadedIp]] = defaultdict(list)
+    for target, *members in await connection.execute(statement):
+        found[target].append(LoadedIp(*members))
+    return found
+
+
+async def load_security_groups(
+    connection: AsyncConnection, targets: Select[tuple[str]]
+) -> defaultdict[str, list[Named]]:
+    """Security groups by the interface they guard, in order of name."""
+    link, group = interface_security_groups, security_groups
+    statement = (
+        select(link.c.interface_id, *(group.c[name] for name in _NAMED))
+        .join_from(link, group, group.c.id == link.c.security_group_id)
+        .where(link.c.interface_id.in_(targets))
+        .order_by(group.c.name)
+    )
+    found: defaultdict[str, list[Named]] = defaultdict(list)
+    for target, *members in await connection.execute(statement):
+        found[target].append(Named(*members))
+    return found
+
+
+async def load_floating_ips(
+    connection: AsyncConnection, targets: Select[tuple[str]]
+) -> defaultdict[str, list[LoadedFloatingIp]]:
+    """Floating ips by what they are bound to, in order of id."""
+    table = floating_ips
+    statement = (
+        select(table.c.target_id, table.c.id, table.c.crn, table.c.name, table.c.address)
+        .where(table.c.target_id.in_(targets))
+        .order_by(table.c.id)
+    )
+    found: defaultdict[str, list[LoadedFloatingIp]] = defaultdict(list)
+    for target, *members in await connection.execute(statement):
+        found[target].append(LoadedFloatingIp(*members))
+    return found
