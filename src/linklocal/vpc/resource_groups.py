@@ -29,9 +29,12 @@ async def resource_group_reference(connection: AsyncConnection, id: str) -> dict
 
 
 async def resolve_resource_group(
-    connection: AsyncConnection, caller: Caller, identity: ResourceGroupIdentity | None
+    connection: AsyncConnection,
+    caller: Caller,
+    identity: ResourceGroupIdentity | None,
+    field: str = "resource_group",
 ) -> tuple[str, list[Problem]]:
-    """The id of the group asked for, or of the account's default one."""
+    """The id of the group asked for, or of the account's default one. `field`: where the body has it."""
     of_account = select(resource_groups.c.id).where(
         resource_groups.c.account_id == caller.account_id
     )
@@ -42,4 +45,4 @@ async def resolve_resource_group(
     if (found := (await connection.execute(asked)).scalar_one_or_none()) is not None:
         return str(found), []
     message = "There is no resource group with this id: leave it out to use the default one."
-    return "", [not_found_field("resource_group.id", message, identity.id)]
+    return "", [not_found_field(f"{field}.id", message, identity.id)]
