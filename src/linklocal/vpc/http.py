@@ -7,6 +7,7 @@ that the client used, so nothing below this module knows a public URL. Control-p
 from __future__ import annotations
 
 import re
+from calendar import isleap
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
@@ -16,8 +17,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from linklocal.errors import PreconditionFailed
+from linklocal.errors import NotFound, PreconditionFailed, bad_field
 from linklocal.vpc.paging import Page, page_query
+from linklocal.vpc.references import raise_if
 
 EARLIEST_VERSION = date(2019, 1, 1)
 # The newest IBM SDK sends this date by default; a machine with an older clock must accept it.
@@ -52,11 +54,29 @@ def _check_generation(value: str) -> str:
     return value
 
 
+def _version_pattern() -> str:
+    """Days that are accepted today and always will be, as a pattern for the OpenAPI document.
+
+    A pattern cannot say "up to tomorrow": it has whole years, and the day of the newest SDK.
+    """
+    years = range(EARLIEST_VERSION.year, SDK_VERSION.year)
+    every = "|".join(map(str, years))
+    leap = "|".join(str(year) for year in years if isleap(year))
+    days = (
+        "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+        "|02-(0[1-9]|1[0-9]|2[0-8])"
+    )
+    return f"^(({every})-({days})|({leap})-02-29|{SDK_VERSION})$"
+
+
 Version = Annotated[
     str,
-    Query(description="API version, a date", examples=[SDK_VERSION.isoformat()]),
+    Query(
+        description="API version: a date from 2019-01-01 to tomorrow (UTC), or to the newest SDK's",
+        examples=[SDK_VERSION.isoformat()],
+    ),
     AfterValidator(_check_version_today),
-    WithJsonSchema({"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"}),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": _version_pattern()}),
 ]
 Generation = Annotated[
     str,
@@ -66,8 +86,21 @@ Generation = Annotated[
 ]
 
 
-def api_parameters(version: Version, generation: Generation) -> None:
-    """Every operation of the VPC API takes these two."""
+def api_parameters(request: Request, version: Version, generation: Generation) -> None:
+    """Every operation of the VPC API takes these two. Raises NotFound and Invalid on NUL characters.
+
+    No id or name has one, and PostgreSQL cannot even compare with one.
+    """
+    for name, value in request.path_params.items():
+        if "\0" in value:
+            raise NotFound(name)
+    raise_if(
+        [
+            bad_field(name, f"`{name}` must not contain the NUL character.", type="parameter")
+            for name, value in request.query_params.multi_items()
+            if "\0" in value
+        ]
+    )
 
 
 def vpc_router(tag: str) -> APIRouter:

@@ -1,10 +1,24 @@
-"""Names: unique per kind and region; `ibm-` belongs to the provider (control-plane contract 1.6)."""
+"""Names: unique per kind and region; `ibm-` belongs to the provider (control-plane contract 1.6).
+
+Two requests may take one name at the same time, and no query before the write can prevent that: the
+database's unique constraint decides, and `unique` turns its refusal into the answer of the contract.
+"""
 
 from __future__ import annotations
 
-from linklocal.errors import Problem, Target, bad_field
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg.errors
+from sqlalchemy import Select, Table, UniqueConstraint, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.errors import Invalid, Problem, Target, bad_field
 
 PROVIDER_PREFIX = "ibm-"
+_SQLITE_UNIQUE = re.compile(r"UNIQUE constraint failed: (.+)")
 
 
 def name_taken(kind: str, name: str, field: str = "name") -> Problem:
@@ -21,3 +35,61 @@ def name_reserved(name: str | None, field: str = "name") -> list[Problem]:
     if name is None or not name.startswith(PROVIDER_PREFIX):
         return []
     return [bad_field(field, f"Names that begin with `{PROVIDER_PREFIX}` are reserved.", name)]
+
+
+async def name_problems(
+    connection: AsyncConnection,
+    scope: Select[tuple[str]],
+    table: Table,
+    kind: str,
+    name: str | None,
+    field: str = "name",
+) -> list[Problem]:
+    """What is wrong with a name that a user asks for: reserved, or taken by a row of `scope`.
+
+    `scope` selects rows of `table` that must have different names (`select(table).where(account and
+    region)`). Another request may still take the name before the write: see `unique`.
+    """
+    if name is None:
+        return []
+    taken = scope.with_only_columns(table.c.id).where(table.c.name == name).limit(1)
+    if (await connection.execute(select(taken.exists()))).scalar_one():
+        return [*name_reserved(name, field), name_taken(kind, name, field)]
+    return name_reserved(name, field)
+
+
+@contextmanager
+def unique(table: Table, **problems: Problem) -> Iterator[None]:
+    """Around a write to `table`: the violation of a unique constraint becomes Invalid.
+
+    `problems` has, for the last column of each such constraint, what to answer:
+
+        with unique(keys, name=name_taken("key", name), fingerprint=...):
+            await connection.execute(insert(keys).values(...))
+
+    The transaction is of no more use after that; let the error leave it. Any other integrity error
+    is raised as it is.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        column = _violated_column(table, error)
+        if column is None or column not in problems:
+            raise
+        raise Invalid(problems[column]) from error
+
+
+def _violated_column(table: Table, error: IntegrityError) -> str | None:
+    """The last column of the unique constraint of `table` that the write violated."""
+    if isinstance(error.orig, psycopg.errors.UniqueViolation):
+        for constraint in table.constraints:
+            if (
+                isinstance(constraint, UniqueConstraint)
+                and constraint.name == error.orig.diag.constraint_name
+            ):
+                return str(list(constraint.columns)[-1].name)
+        return None
+    if (match := _SQLITE_UNIQUE.search(str(error.orig))) is None:
+        return None
+    owner, _, column = match[1].split(", ")[-1].partition(".")
+    return column if owner == table.name else None

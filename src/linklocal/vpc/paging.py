@@ -1,16 +1,21 @@
-"""Pages of a collection: newest first, stable, by an opaque `start` (control-plane contract 1.5)."""
+"""Pages of a collection, stable under inserts and deletes, by an opaque `start` (contract 1.5).
+
+Rows come newest first; the constants of the API (profiles, operating systems) in the order of their
+names. `start` is the position of the last item of the page before, so an item that has gone since does
+not break the next page.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Query
+from pydantic import WithJsonSchema
 from sqlalchemy import Row, Select, Table, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,18 +24,31 @@ from linklocal.errors import Invalid, bad_field
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+# Milliseconds since 1970 (0 for what has no time) and an id or name. Up to the year 2286.
+_START = re.compile(r"([0-9]{1,13})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`limit` items after the position `start` (opaque; None: from the newest)."""
+    """`limit` items after the position `start` (opaque; None: from the first)."""
 
     limit: int = DEFAULT_LIMIT
     start: str | None = None
 
 
+Start = Annotated[
+    str | None,
+    Query(description="from `next.href` of the page before"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_START.pattern}$"}),
+]
+
+
 def page_parameters(
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    start: Annotated[str | None, Query(description="from `next.href` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT, start: Start = None
 ) -> Page:
     """FastAPI dependency."""
     return Page(limit, start)
@@ -44,19 +62,15 @@ def page_query(kept: Sequence[tuple[str, str]], limit: int, start: str | None = 
     return urlencode(pairs)
 
 
-def _encode(created_at: datetime, id: str) -> str:
-    text = f"{int(created_at.timestamp() * 1000)}.{id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def encode_start(created_at: datetime | None, id: str) -> str:
+    """The position after an item."""
+    ms = 0 if created_at is None else (created_at - _EPOCH) // _MILLISECOND
+    return f"{ms}.{id}"
 
 
-def _decode(start: str) -> tuple[datetime, str]:
-    try:
-        raw = base64.b64decode(start + "=" * (-len(start) % 4), altchars=b"-_", validate=True)
-        ms, _, id = raw.decode().partition(".")
-        if not id or "\0" in id:
-            raise ValueError("no id")
-        return datetime.fromtimestamp(int(ms) / 1000, UTC), id
-    except (ValueError, binascii.Error, OverflowError, OSError) as error:
+def decode_start(start: str) -> tuple[datetime, str]:
+    """Read what `encode_start` wrote. Raises Invalid with target `start`."""
+    if (match := _START.fullmatch(start)) is None:
         raise Invalid(
             bad_field(
                 "start",
@@ -64,7 +78,8 @@ def _decode(start: str) -> tuple[datetime, str]:
                 start,
                 type="parameter",
             )
-        ) from error
+        )
+    return _EPOCH + int(match[1]) * _MILLISECOND, match[2]
 
 
 async def select_page(
@@ -77,7 +92,7 @@ async def select_page(
     """
     total = await connection.scalar(select(func.count()).select_from(statement.subquery()))
     if page.start is not None:
-        at, id = _decode(page.start)
+        at, id = decode_start(page.start)
         statement = statement.where(
             or_(table.c.created_at < at, and_(table.c.created_at == at, table.c.id < id))
         )
@@ -86,4 +101,19 @@ async def select_page(
     more = len(rows) > page.limit
     rows = rows[: page.limit]
     last = rows[-1]._mapping if more else None
-    return rows, total or 0, _encode(last["created_at"], last["id"]) if last else None
+    return rows, total or 0, encode_start(last["created_at"], last["id"]) if last else None
+
+
+def slice_page(
+    items: Sequence[T], name: Callable[[T], str], page: Page
+) -> tuple[list[T], int, str | None]:
+    """One page of items in memory, in the order of their names; the same answer as `select_page`.
+
+    Raises Invalid with target `start`.
+    """
+    ordered = sorted(items, key=name)
+    after = "" if page.start is None else decode_start(page.start)[1]
+    rest = [item for item in ordered if name(item) > after]
+    shown = rest[: page.limit]
+    more = len(rest) > page.limit
+    return shown, len(ordered), encode_start(None, name(shown[-1])) if more else None

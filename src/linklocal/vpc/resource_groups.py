@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import select
@@ -20,12 +21,20 @@ class ResourceGroupReference(ResponseModel):
     name: str
 
 
+async def resource_group_references(
+    connection: AsyncConnection, ids: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """ResourceGroupReferences of existing groups, by id, with one query."""
+    statement = select(resource_groups).where(resource_groups.c.id.in_(sorted(set(ids))))
+    return {
+        row.id: {"href": f"/v2/resource_groups/{row.id}", "id": row.id, "name": row.name}
+        for row in await connection.execute(statement)
+    }
+
+
 async def resource_group_reference(connection: AsyncConnection, id: str) -> dict[str, Any]:
-    """ResourceGroupReference of an existing group."""
-    row = (
-        await connection.execute(select(resource_groups).where(resource_groups.c.id == id))
-    ).one()
-    return {"href": f"/v2/resource_groups/{id}", "id": id, "name": row.name}
+    """ResourceGroupReference of one existing group; lists use `resource_group_references`."""
+    return (await resource_group_references(connection, [id]))[id]
 
 
 async def resolve_resource_group(
