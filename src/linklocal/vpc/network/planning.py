@@ -373,12 +373,9 @@ class InterfacePlanner:
         group_id: str | None = None
         if body.resource_group is not None:
             group_id, problems = await resolve_resource_group(
-                self._connection, self._caller, body.resource_group
+                self._connection, self._caller, body.resource_group, item.member("resource_group")
             )
-            for problem in problems:
-                assert problem.target is not None
-                target = replace(problem.target, name=item.member(problem.target.name))
-                self.problems.append(replace(problem, target=target))
+            self.problems += problems
         return replace(
             plan,
             auto_delete=body.auto_delete is not False,
