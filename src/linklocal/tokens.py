@@ -18,7 +18,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -36,11 +36,15 @@ MAX_TOKEN_CHARS = 16_384
 
 
 class TokenRefused(Exception):
-    """The token is not valid here. `reason` is one of: malformed, key, signature, expired, early, claims."""
+    """The token is not valid here. `reason` is one of: malformed, key, signature, expired, early, claims.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    `age` is set for `expired` and `early`: seconds since the signer's clock issued it, by our clock.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, age: float | None = None) -> None:
         self.reason = reason
         self.detail = detail
+        self.age = age
         super().__init__(f"{reason}: {detail}" if detail else reason)
 
 
@@ -81,6 +85,35 @@ class SigningKey:
         """A compact JWT. Releases the GIL while it signs, so it may run in a thread."""
         header = {"alg": self.algorithm, "kid": self.kid, "typ": typ}
         return jwt.encode(header, claims, self._key, algorithms=[self.algorithm])
+
+
+def public_jwk(jwk: dict[str, Any], algorithm: Literal["RS256", "ES256"]) -> dict[str, Any]:
+    """A public key that somebody handed over, reduced to its public members and checked.
+
+    RS256: RSA of 2048-4096 bits with exponent 65537. ES256: a point on P-256. Keeps `kid` if it is text.
+    Raises ValueError with a sentence for whoever sent it.
+    """
+    kty, names = ("RSA", ("n", "e")) if algorithm == "RS256" else ("EC", ("crv", "x", "y"))
+    if jwk.get("kty") != kty or not all(isinstance(jwk.get(name), str) for name in names):
+        raise ValueError(f"a key for {algorithm} is a JWK with `kty` {kty} and {', '.join(names)}")
+    if any(name in jwk for name in ("d", "p", "q", "dp", "dq", "qi", "k")):
+        raise ValueError("the key is private: send its public half")
+    if any(len(jwk[name]) > 1024 for name in names):
+        raise ValueError("the key is too large")
+    public: dict[str, Any] = {"kty": kty, **{name: jwk[name] for name in names}}
+    if algorithm == "ES256" and public["crv"] != "P-256":
+        raise ValueError("a key for ES256 is on the curve P-256")
+    try:
+        key = (RSAKey if algorithm == "RS256" else ECKey).import_key(public)
+    except (JoseError, ValueError, TypeError) as error:
+        raise ValueError("the key cannot be read") from error
+    if isinstance(key, RSAKey) and (
+        public["e"] != "AQAB" or not 2048 <= key.public_key.key_size <= 4096
+    ):
+        raise ValueError("an RSA key has 2048 to 4096 bits and the exponent 65537")
+    if isinstance(jwk.get("kid"), str):
+        public["kid"] = jwk["kid"]
+    return {**public, "alg": algorithm, "use": "sig"}
 
 
 class PublicKeys:
@@ -155,9 +188,10 @@ def _verify(
             raise TokenRefused("claims", f"`{name}` is not an integer")
     seconds = now.timestamp()
     if seconds >= claims["exp"] + leeway:
-        raise TokenRefused("expired")
+        raise TokenRefused("expired", age=seconds - claims["iat"])
     if claims["iat"] > seconds + max(leeway, 5):
-        raise TokenRefused("early", f"issued {claims['iat'] - seconds:.0f} s in the future")
+        ahead = claims["iat"] - seconds
+        raise TokenRefused("early", f"issued {ahead:.0f} s in the future", age=-ahead)
     missing = [name for name in required if name not in claims]
     if missing:
         raise TokenRefused("claims", f"without {', '.join(missing)}")
