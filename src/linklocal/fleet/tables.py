@@ -12,7 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
+    text,
 )
 
 from linklocal.store.engine import metadata
@@ -25,7 +25,7 @@ join_tokens = Table(
     Column("node_name", String(63), nullable=True),
     Column("created_at", Timestamp, nullable=False),
     Column("expires_at", Timestamp, nullable=False),
-    Column("used_by", String(64), nullable=True),  # node id; a token enrols once
+    Column("used_by", String(64), nullable=True),  # node id; a token enrols one node
 )
 
 nodes = Table(
@@ -35,16 +35,29 @@ nodes = Table(
     Column("name", String(63), nullable=False),
     Column("region", String(63), nullable=False),
     # Of the newest change; taken by UPDATE ... RETURNING in the transaction of the change, so that the
-    # row lock makes the revisions of one node visible in order.
+    # row lock makes the revisions of one node visible in order. Every change has its own.
     Column("revision", BigInteger, nullable=False, default=0, server_default="0"),
     Column("applied_revision", BigInteger, nullable=False, default=0, server_default="0"),
+    # Tombstones up to this revision may be gone: who resumes from before it needs the full set.
+    Column("pruned_revision", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("control_kid", String(64), nullable=False, unique=True),
     Column("control_jwk", Json, nullable=False),  # ES256, for requests to the server
     Column("identity_jwk", Json, nullable=False),  # RS256, for identity tokens
     Column("version", String(64), nullable=False, default="", server_default=""),
     Column("created_at", Timestamp, nullable=False),
     Column("last_seen_at", Timestamp, nullable=True),
     Column("revoked_at", Timestamp, nullable=True),
-    UniqueConstraint("region", "name"),
+    # Events that the node had no room for and reports as lost.
+    Column("events_dropped", BigInteger, nullable=False, default=0, server_default="0"),
+    # A revoked node frees its name.
+    Index(
+        "uq_nodes_region_name",
+        "region",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
 )
 
 placements = Table(
@@ -70,7 +83,7 @@ documents = Table(
     Column("node_id", ForeignKey("nodes.id"), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("document", Text, nullable=False),  # InstanceDocument.dumps()
-    Index("ix_documents_node_id_revision", "node_id", "revision"),
+    Index("ix_documents_node_id_revision", "node_id", "revision", unique=True),
 )
 
 tombstones = Table(
@@ -80,14 +93,24 @@ tombstones = Table(
     Column("instance_id", String(64), primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", Timestamp, nullable=False),
-    Index("ix_tombstones_node_id_revision", "node_id", "revision"),
+    Index("ix_tombstones_node_id_revision", "node_id", "revision", unique=True),
 )
 
 node_requests = Table(
-    "node_requests",  # jti of accepted writes, kept as long as their token could be replayed
+    "node_requests",  # accepted requests, kept as long as their token could be replayed
     metadata,
-    Column("jti", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),  # SHA-256 of node and jti
     Column("expires_at", Timestamp, nullable=False),
+    Index("ix_node_requests_expires_at", "expires_at"),
+)
+
+event_batches = Table(
+    "event_batches",  # batches that came: one sent twice is stored once
+    metadata,
+    Column("node_id", String(64), primary_key=True),
+    Column("batch", String(64), primary_key=True),  # the node's id of it
+    Column("received_at", Timestamp, nullable=False),
+    Index("ix_event_batches_received_at", "received_at"),
 )
 
 events = Table(
@@ -96,10 +119,7 @@ events = Table(
     Column(
         "id", Integer().with_variant(BigInteger, "postgresql"), primary_key=True, autoincrement=True
     ),
-    Column(
-        "batch", String(64), nullable=True
-    ),  # node's batch id: a batch sent twice is stored once
-    Column("node_id", String(64), nullable=True),
+    Column("node_id", String(64), nullable=True),  # who sent it; None: the server itself
     Column("instance_id", String(64), nullable=True),
     Column("time", Timestamp, nullable=False),
     Column("action", String(128), nullable=False),
