@@ -12,6 +12,7 @@ import click
 from linklocal import __version__
 from linklocal.cli.ca import ca
 from linklocal.cli.db import db
+from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.iam import iam
 from linklocal.cli.node import node
 from linklocal.cli.run import dev, server
@@ -32,18 +33,19 @@ for command in (dev, server, node, iam, ca, db):
 
 
 def main() -> None:
-    """Entry point. Every failure says what to try next; 2 means that the command was not started."""
+    """Entry point. 1: the command failed or was typed wrongly; 2: a process could not be started."""
     try:
         cli.main(prog_name="linklocal", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
+    except click.UsageError as error:
+        print_usage_failure(error)
+        sys.exit(1)
     except click.ClickException as error:
-        error.show()
+        print_failure(error.format_message(), "linklocal --help")
         sys.exit(error.exit_code)
     except OperatorError as error:
-        click.echo("FAILED", err=True)
-        click.echo(error.message, err=True)
-        click.echo(f"\nNext: {error.next_step}", err=True)
+        print_failure(error.message, error.next_step)
         sys.exit(error.exit_code)

@@ -84,7 +84,7 @@ def attachments(state_dir: Path | None, output: str | None) -> None:
         return
     columns = ("instance", "name", "kind", "address", "protocol", "enabled", "response_hop_limit")
     header = ("Instance", "Name", "Kind", "Address", "Protocol", "Enabled", "Response hop limit")
-    print_table(header, ([_word(item.get(column)) for column in columns] for item in listed))
+    print_table(header, ([item.get(column) for column in columns] for item in listed))
 
 
 @node.command()
@@ -149,10 +149,6 @@ def revoke(state_dir: Path | None, node_name: str, force: bool) -> None:
         )
     _operator(state_dir).request("DELETE", f"/linklocal/v1/nodes/{node_name}")
     click.echo("OK")
-
-
-def _word(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _operator(state_dir: Path | None) -> Any:

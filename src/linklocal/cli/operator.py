@@ -1,20 +1,18 @@
 """Client of the server's operator routes (`/linklocal/v1/...`).
 
-Finds the server and a key: options and environment first, then the state folder of a running
-`linklocal dev` on this machine. IBM-compatible routes are called through IBM's SDKs instead.
+Acts in the current session (`cli/session.py`). IBM-compatible routes are called through IBM's SDKs
+instead; these routes are linklocal's own.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from linklocal.cli.session import current
 from linklocal.errors import OperatorError
-from linklocal.settings import CliSettings, ServerSettings
 
 TIMEOUT = 20.0  # seconds
 
@@ -23,16 +21,16 @@ class OperatorClient:
     """Calls the server as an administrator. Raises OperatorError with the next step on any failure."""
 
     def __init__(self, state_dir: Path | None) -> None:
-        folder = state_dir or ServerSettings().state_dir
-        self._api, key = _find_server(folder)
+        session = current(state_dir)
+        self._api = session.api
         self._http = httpx.Client(base_url=self._api, timeout=TIMEOUT)
-        self._http.headers["Authorization"] = f"Bearer {self._login(key)}"
+        token = self._login(session.api_key) if session.api_key else session.token
+        self._http.headers["Authorization"] = f"Bearer {token}"
 
     def _login(self, key: str) -> str:
         form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": key}
         answer = self._send("POST", "/identity/token", data=form)
-        token: str = answer.json()["access_token"]
-        return token
+        return str(answer.json()["access_token"])
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """The decoded JSON answer, None for 204."""
@@ -72,27 +70,3 @@ def _refusal(answer: httpx.Response) -> OperatorError:
         case _:
             step = "Correct the command as the message says; `--help` shows its options."
     return OperatorError(f"Response HTTP Status Code: {answer.status_code}\n{text}", step)
-
-
-def _find_server(folder: Path) -> tuple[str, str]:
-    settings = CliSettings()
-    key = os.environ.get("IBMCLOUD_API_KEY")
-    running = folder / "dev.json"
-    api = settings.api
-    try:
-        if api is None:
-            api = json.loads(running.read_text())["api"]
-        if key is None:
-            key = (folder / "apikey").read_text().strip()
-    except FileNotFoundError as error:
-        raise OperatorError(
-            f"No server is known: there is no {Path(str(error.filename)).name} in {folder}.",
-            "Start `linklocal dev`, name its folder with --state-dir, "
-            "or set LINKLOCAL_API and IBMCLOUD_API_KEY.",
-        ) from error
-    except PermissionError as error:
-        raise OperatorError(
-            f"{error.filename} belongs to another user.",
-            "Run this as that user, or set LINKLOCAL_API and IBMCLOUD_API_KEY.",
-        ) from error
-    return api, key
