@@ -1,0 +1,43 @@
+"""INSERT ... ON CONFLICT, spelt the same for both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
+
+
+def upsert(connection: AsyncConnection, table: Table, columns: Sequence[str]) -> Insert:
+    """An insert that replaces `columns` of a row with the same primary key."""
+    keys = list(table.primary_key.columns)
+    if connection.dialect.name == "postgresql":
+        pg = postgresql_insert(table)
+        return pg.on_conflict_do_update(
+            index_elements=keys, set_={name: pg.excluded[name] for name in columns}
+        )
+    lite = sqlite_insert(table)
+    return lite.on_conflict_do_update(
+        index_elements=keys, set_={name: lite.excluded[name] for name in columns}
+    )
+
+
+def insert_new(connection: AsyncConnection, table: Table) -> Insert:
+    """An insert that leaves a row with the same primary key alone; RETURNING tells whether it was new.
+
+    On PostgreSQL it waits for an uncommitted row of the same key, and so never lets two in.
+    """
+    if connection.dialect.name == "postgresql":
+        return (
+            postgresql_insert(table)
+            .on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+            .returning(*table.primary_key.columns)
+        )
+    return (
+        sqlite_insert(table)
+        .on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+        .returning(*table.primary_key.columns)
+    )
