@@ -1,0 +1,162 @@
+"""The server's record of events: what nodes sent in batches, and what the server did itself.
+
+Kept for a time and up to a number; what is beyond is pruned in the transaction that adds. A node is
+believed only about instances that are, or lately were, on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, func, insert, or_, select, union, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.clock import Clock
+from linklocal.events import Event
+from linklocal.fleet.tables import event_batches, events, nodes, placements, tombstones
+from linklocal.ids import InstanceId, NodeId
+from linklocal.store.upsert import insert_new
+
+QUERY_MOST = 1000
+# More than a batch has, so that pruning keeps up; few enough that no request waits for it.
+_PRUNE_AT_MOST = 2000
+
+log = structlog.get_logger(__name__)
+
+
+class EventStore:
+    """One per server. `most` events are kept, each for `hours`."""
+
+    def __init__(self, clock: Clock, *, most: int = 1_000_000, hours: float = 24) -> None:
+        self._clock = clock
+        self._most = most
+        self._kept = timedelta(hours=hours)
+
+    async def add(
+        self,
+        connection: AsyncConnection,
+        node_id: NodeId,
+        batch: str,
+        batch_events: Sequence[Event],
+        dropped: int = 0,
+    ) -> bool:
+        """Store a node's batch. False if it is here already: the node did not hear the first answer.
+
+        `dropped` is how many events the node had no room for since its last batch. Events about
+        instances that are not the node's are left out, and logged.
+        """
+        now = self._clock.now()
+        row = {"node_id": node_id, "batch": batch, "received_at": now}
+        new = await connection.execute(insert_new(connection, event_batches).values(row))
+        if new.first() is None:
+            return False
+        named = {event.instance_id for event in batch_events if event.instance_id is not None}
+        foreign = named - await _instances_of(connection, node_id, named)
+        believed = [event for event in batch_events if event.instance_id not in foreign]
+        if foreign:
+            log.warning(
+                "Events refused",
+                node_id=node_id,
+                events=len(batch_events) - len(believed),
+                reason="about instances that are not on this node",
+            )
+        await self._insert(connection, believed, node_id, now)
+        if dropped:
+            lost = nodes.c.events_dropped + dropped
+            await connection.execute(
+                update(nodes).where(nodes.c.id == node_id).values(events_dropped=lost)
+            )
+        await self._prune(connection, now)
+        return True
+
+    async def record(self, connection: AsyncConnection, event: Event) -> None:
+        """Store an event of the server's own, in the transaction of what it tells of."""
+        now = self._clock.now()
+        await self._insert(connection, [event], None, now)
+        await self._prune(connection, now)
+
+    async def query(
+        self,
+        connection: AsyncConnection,
+        *,
+        instance_id: str | None = None,
+        since: datetime | None = None,
+        action: str | None = None,
+        limit: int = 100,
+    ) -> list[Event]:
+        """The newest events first: of one instance, from a time on, of one action. At most 1000."""
+        e = events.c
+        statement = (
+            select(e.record)
+            .where(e.time >= self._clock.now() - self._kept)
+            .order_by(e.time.desc(), e.id.desc())
+            .limit(max(0, min(limit, QUERY_MOST)))
+        )
+        if instance_id is not None:
+            statement = statement.where(e.instance_id == instance_id)
+        if since is not None:
+            statement = statement.where(e.time >= since)
+        if action is not None:
+            statement = statement.where(e.action == action)
+        return [Event.from_json(record) for record in await connection.scalars(statement)]
+
+    async def _insert(
+        self,
+        connection: AsyncConnection,
+        new: Sequence[Event],
+        node_id: NodeId | None,
+        now: datetime,
+    ) -> None:
+        if not new:
+            return
+        rows = [
+            {
+                "node_id": node_id,
+                "instance_id": event.instance_id,
+                # A clock that runs ahead must not keep an event for ever. The record keeps what it said.
+                "time": min(event.time, now),
+                "action": event.action,
+                "outcome": event.outcome,
+                "status": event.status,
+                "record": event.to_json(),
+            }
+            for event in new
+        ]
+        await connection.execute(insert(events), rows)
+
+    async def _prune(self, connection: AsyncConnection, now: datetime) -> None:
+        """Remove some of what is too old or too many. Skips rows that another transaction removes."""
+        e, b = events.c, event_batches.c
+        newest = select(func.max(e.id)).scalar_subquery()
+        surplus = (
+            select(e.id)
+            .where(or_(e.time < now - self._kept, e.id <= newest - self._most))
+            .order_by(e.id)
+            .limit(_PRUNE_AT_MOST)
+            .with_for_update(skip_locked=True)
+        )
+        await connection.execute(delete(events).where(e.id.in_(surplus)))
+        stale = (
+            select(b.batch)
+            .where(b.received_at < now - self._kept)
+            .limit(_PRUNE_AT_MOST)
+            .with_for_update(skip_locked=True)
+        )
+        await connection.execute(
+            delete(event_batches).where(b.batch.in_(stale), b.received_at < now - self._kept)
+        )
+
+
+async def _instances_of(
+    connection: AsyncConnection, node_id: NodeId, ids: Collection[str]
+) -> set[InstanceId]:
+    """Those of `ids` that are placed on the node or that it was lately told to forget."""
+    wanted = sorted(ids)
+    p, t = placements.c, tombstones.c
+    statement = union(
+        select(p.instance_id).where(p.node_id == node_id, p.instance_id.in_(wanted)),
+        select(t.instance_id).where(t.node_id == node_id, t.instance_id.in_(wanted)),
+    )
+    return {InstanceId(id) for id in (await connection.scalars(statement)).all()}
