@@ -14,6 +14,7 @@ from linklocal.cli.ca import ca
 from linklocal.cli.db import db
 from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.iam import iam
+from linklocal.cli.is_.group import is_
 from linklocal.cli.node import node
 from linklocal.cli.run import dev, server
 from linklocal.errors import OperatorError
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, server, node, iam, ca, db):
+for command in (dev, server, node, is_, iam, ca, db):
     cli.add_command(command)
 
 

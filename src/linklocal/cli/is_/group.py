@@ -1,0 +1,16 @@
+"""`linklocal is`: the group of all VPC commands."""
+
+from __future__ import annotations
+
+import click
+
+from linklocal.cli.is_ import instance, template
+
+
+@click.group("is")
+def is_() -> None:
+    """Virtual Private Cloud infrastructure, with IBM's command names and options."""
+
+
+for command in (*instance.COMMANDS, *template.COMMANDS):
+    is_.add_command(command)
