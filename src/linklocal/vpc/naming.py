@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg.errors
 from sqlalchemy import Select, Table, UniqueConstraint, select
@@ -39,7 +40,7 @@ def name_reserved(name: str | None, field: str = "name") -> list[Problem]:
 
 async def name_problems(
     connection: AsyncConnection,
-    scope: Select[tuple[str]],
+    scope: Select[Any],
     table: Table,
     kind: str,
     name: str | None,

@@ -6,6 +6,7 @@ is allowed only if they agree. A reference to nothing is 400 `not_found` with th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import Row, Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from linklocal.errors import Invalid, Problem, missing_field, not_found_field
+from linklocal.errors import Invalid, Problem, bad_field, missing_field, not_found_field
 from linklocal.ids import NAME_MAX, NAME_PATTERN
 
 
@@ -80,6 +81,30 @@ def href_id(href: str) -> str:
     return href.rstrip("/").rpartition("/")[2]
 
 
+def resolve_named(
+    identity: NamedIdentity, known: Collection[str], kind: str, field: str
+) -> tuple[str | None, list[Problem]]:
+    """The name that `identity` says, if it is one of `known`; else None and what is wrong.
+
+    `kind` is for messages (`zone`); targets are `<field>.name` and `<field>.href`.
+    """
+    asked = {
+        member: href_id(value) if member == "href" else value
+        for member, value in (("name", identity.name), ("href", identity.href))
+        if value is not None
+    }
+    if not asked:
+        return None, [missing_field(f"{field}.name", f"Name `{field}` by `name` or `href`.")]
+    for member, name in asked.items():
+        if name not in known:
+            message = f"There is no such {kind}: choose one of {', '.join(known)}."
+            return None, [not_found_field(f"{field}.{member}", message, name)]
+    if len(set(asked.values())) > 1:
+        message = f"The members of `{field}` name different {kind}s: send only one of them."
+        return None, [bad_field(f"{field}.href", message, identity.href)]
+    return asked.popitem()[1], []
+
+
 async def resolve(
     connection: AsyncConnection,
     table: Table,
@@ -90,6 +115,8 @@ async def resolve(
     lock: bool = False,
 ) -> tuple[Row[Any] | None, list[Problem]]:
     """Find the row that `identity` names in `table` (columns `id`, `crn`, and `fingerprint` if asked).
+
+    A CRN or fingerprint must be whole; of a URL only the last segment counts.
 
     `scope` narrows the search (`select(table).where(account and region)`). `lock` takes a share lock on
     PostgreSQL, so that the row cannot be renamed or deleted before the transaction ends.
@@ -116,10 +143,10 @@ async def resolve(
             ]
         if found is not None and row._mapping["id"] != found._mapping["id"]:
             return None, [
-                Problem(
-                    "bad_field",
+                bad_field(
+                    f"{field}.{member}",
                     f"The members of `{field}` name different resources: send only one of them.",
-                    not_found_field(f"{field}.{member}", "", value).target,
+                    value,
                 )
             ]
         found = row

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from linklocal.errors import Problem
+from linklocal.vpc.references import NamedIdentity, resolve_named
+
 Architecture = Literal["amd64", "s390x"]
 Manufacturer = Literal["intel", "ibm"]
 Family = Literal["balanced", "compute", "memory", "balanced-flex"]
@@ -96,6 +99,16 @@ _BY_NAME = {profile.name: profile for profile in PROFILES}
 def find(name: str) -> Profile | None:
     """The profile that a request names, or None."""
     return _BY_NAME.get(name)
+
+
+def resolve_profile(
+    identity: NamedIdentity | None, field: str = "profile"
+) -> tuple[Profile | None, list[Problem]]:
+    """The profile that a body names, or the default one; None and what is wrong."""
+    if identity is None:
+        return _BY_NAME[DEFAULT_PROFILE], []
+    name, problems = resolve_named(identity, _BY_NAME, "instance profile", field)
+    return None if name is None else _BY_NAME[name], problems
 
 
 def stored(name: str) -> Profile:
