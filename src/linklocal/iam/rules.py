@@ -77,7 +77,8 @@ def _operand(operator: str, value: object) -> str | list[str] | None:
         return None
     if operator == "IN":
         items = decoded if isinstance(decoded, list) else [decoded]
-        return items if items and all(isinstance(i, str) and i for i in items) else None
+        texts = [item for item in items if isinstance(item, str) and item]
+        return texts if texts and len(texts) == len(items) else None
     return decoded if isinstance(decoded, str) and decoded else None
 
 

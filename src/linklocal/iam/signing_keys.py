@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from linklocal.clock import Clock
+from linklocal.clock import Clock, rfc3339_ms
 from linklocal.errors import OperatorError, Unavailable
 from linklocal.fleet.tables import nodes
 from linklocal.iam.secrets import Sealer
@@ -93,28 +93,33 @@ class SigningKeys:
         else:
             self._unseal(row)
 
-    async def rotate(self, *, revoke: bool = False) -> str:
-        """A new key signs from now on; returns its `kid`.
+    async def rotate(
+        self, connection: AsyncConnection, *, revoke: bool = False
+    ) -> dict[str, str | None]:
+        """A new key signs from now on: `{kid, old_kid, old_key_published_until}`.
 
-        The old one stays published until its last token has expired. With `revoke` it is withdrawn at
-        once: every token that it signed ends, here now and on other replicas within a minute.
+        The old one stays published until its last token has expired. With `revoke` all earlier keys are
+        withdrawn at once: every token that they signed ends, on other replicas within a minute.
         """
         now = self._clock.now()
-        async with self._database.transaction() as connection:
-            gone_at = now if revoke else now + RETIRED_LIFE
-            current = secrets.c.kind == KIND, secrets.c.retired_at.is_(None)
-            await connection.execute(
-                update(secrets).where(*current).values(retired_at=now, expires_at=gone_at)
-            )
-            if revoke:  # earlier keys that still verify would outlive the incident
-                retired = secrets.c.kind == KIND, secrets.c.expires_at > now
-                await connection.execute(update(secrets).where(*retired).values(expires_at=now))
-            await connection.execute(
-                delete(secrets).where(secrets.c.kind == KIND, secrets.c.expires_at < now)
-            )
-            kid = await self._insert(connection)
-        await self.refresh()
-        return kid
+        old_kid = await connection.scalar(_current())
+        gone_at = now if revoke else now + RETIRED_LIFE
+        current = secrets.c.kind == KIND, secrets.c.retired_at.is_(None)
+        await connection.execute(
+            update(secrets).where(*current).values(retired_at=now, expires_at=gone_at)
+        )
+        if revoke:
+            retired = secrets.c.kind == KIND, secrets.c.expires_at > now
+            await connection.execute(update(secrets).where(*retired).values(expires_at=now))
+            self._loaded = None  # this process reads again after the commit, at the next token
+        await connection.execute(
+            delete(secrets).where(secrets.c.kind == KIND, secrets.c.expires_at < now)
+        )
+        return {
+            "kid": await self._insert(connection),
+            "old_kid": old_kid,
+            "old_key_published_until": rfc3339_ms(gone_at),
+        }
 
     async def _insert(self, connection: AsyncConnection) -> str:
         # 2048-bit keys take some 100 ms to make: not on the event loop.
