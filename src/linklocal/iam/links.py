@@ -94,10 +94,13 @@ async def link_instance(
     )
 
 
-async def unlink_instance(connection: AsyncConnection, *, instance_crn: str) -> None:
-    """Remove every link to the instance in every profile, automatic or made by hand."""
-    await connection.execute(
-        delete(profile_links).where(
-            profile_links.c.cr_type == VSI, profile_links.c.crn == instance_crn
-        )
+async def unlink_instance(
+    connection: AsyncConnection, *, instance_crn: str, automatic_only: bool = False
+) -> None:
+    """Remove every link to the instance in every profile, or only those that were made automatically."""
+    statement = delete(profile_links).where(
+        profile_links.c.cr_type == VSI, profile_links.c.crn == instance_crn
     )
+    if automatic_only:
+        statement = statement.where(profile_links.c.auto)
+    await connection.execute(statement)
