@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Invalid, Problem, Target, bad_field
+from linklocal.ids import generated_name
 
 PROVIDER_PREFIX = "ibm-"
 _SQLITE_UNIQUE = re.compile(r"UNIQUE constraint failed: (.+)")
@@ -57,6 +58,18 @@ async def name_problems(
     if (await connection.execute(select(taken.exists()))).scalar_one():
         return [*name_reserved(name, field), name_taken(kind, name, field)]
     return name_reserved(name, field)
+
+
+async def fresh_name(connection: AsyncConnection, scope: Select[tuple[str]], table: Table) -> str:
+    """A generated name that no row of `scope` (as for `name_problems`) has.
+
+    Four random words do repeat once a region holds some ten thousand of a kind.
+    """
+    while True:
+        name = generated_name()
+        taken = scope.with_only_columns(table.c.id).where(table.c.name == name).limit(1)
+        if not (await connection.execute(select(taken.exists()))).scalar_one():
+            return name
 
 
 @contextmanager
