@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, not_found_field
 from linklocal.iam.caller import Caller
-from linklocal.ids import generated_name
 from linklocal.vpc.context import VpcContext
-from linklocal.vpc.naming import name_reserved, name_taken
+from linklocal.vpc.naming import fresh_name, name_reserved, name_taken
 from linklocal.vpc.network.addresses import free_ranges, provider_addresses, take_free
 from linklocal.vpc.network.model import IpPrototype
 from linklocal.vpc.network.tables import reserved_ips, subnets
@@ -130,13 +129,12 @@ class AddressPlanner:
         return None
 
     async def _name(self, name: str | None, field: str, subnet_id: str) -> str:
+        scope = select(reserved_ips).where(reserved_ips.c.subnet_id == subnet_id)
         if name is None:
-            return generated_name()
-        self._problems += name_reserved(name, field)
-        taken = select(reserved_ips.c.id).where(
-            reserved_ips.c.subnet_id == subnet_id, reserved_ips.c.name == name
-        )
+            return await fresh_name(self._connection, scope, reserved_ips)
         names = self._names.setdefault(subnet_id, set())
+        self._problems += name_reserved(name, field)
+        taken = scope.with_only_columns(reserved_ips.c.id).where(reserved_ips.c.name == name)
         if name in names or (await self._connection.execute(taken)).first() is not None:
             self._problems.append(ip_name_taken(name, field))
         names.add(name)

@@ -17,9 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, missing_field, not_found_field
 from linklocal.iam.caller import Caller
-from linklocal.ids import generated_name
 from linklocal.vpc.context import VpcContext
-from linklocal.vpc.naming import name_reserved, name_taken
+from linklocal.vpc.naming import fresh_name, name_problems, name_taken
 from linklocal.vpc.network.address_planning import AddressPlanner, PlannedIp
 from linklocal.vpc.network.locks import lock_rows, lock_security_groups, lock_subnets
 from linklocal.vpc.network.model import (
@@ -45,7 +44,8 @@ class PlannedInterface:
     """One interface, ready to be written.
 
     `existing_vni_id` is set for a virtual network interface that is already there; `ips` is then empty.
-    Otherwise `ips[0]` is the primary address. `resource_group_id` None: the instance's.
+    Otherwise `ips[0]` is the primary address. `name_field` is where the body has the name.
+    `resource_group_id` None: the instance's.
     """
 
     vpc_id: str
@@ -55,6 +55,7 @@ class PlannedInterface:
     ips: tuple[PlannedIp, ...]
     existing_vni_id: str | None = None
     name: str = ""
+    name_field: str = "name"
     allow_ip_spoofing: bool = False
     auto_delete: bool = True
     enable_infrastructure_nat: bool = True
@@ -287,18 +288,16 @@ class InterfacePlanner:
             seen.add(row._mapping["id"])
 
     async def _check_vni_names(self, wanted: Sequence[Wanted]) -> None:
+        table, kind = virtual_network_interfaces, "virtual network interface"
         names: set[str] = set()
         for item in wanted:
-            name = item.body.name
+            name, field = item.body.name, item.member("name")
             if item.kind != "vni" or item.identity() is not None or name is None:
                 continue
-            field = item.member("name")
-            self.problems += name_reserved(name, field)
-            taken = self._scope(virtual_network_interfaces).where(
-                virtual_network_interfaces.c.name == name
+            found = await name_problems(
+                self._connection, self._scope(table), table, kind, name, field
             )
-            if name in names or (await self._connection.execute(taken)).first() is not None:
-                self.problems.append(name_taken("virtual network interface", name, field))
+            self.problems += found or ([name_taken(kind, name, field)] if name in names else [])
             names.add(name)
 
     def _check_same_vpc(
@@ -352,7 +351,8 @@ class InterfacePlanner:
             subnet_id=s["id"],
             security_group_ids=group_ids,
             ips=tuple(ip for ip in ips if ip is not None),
-            name=item.body.name or generated_name(),
+            name=item.body.name or "",
+            name_field=item.member("name"),
             allow_ip_spoofing=bool(item.body.allow_ip_spoofing),
         )
         if None in ips:
@@ -376,8 +376,11 @@ class InterfacePlanner:
                 self._connection, self._caller, body.resource_group, item.member("resource_group")
             )
             self.problems += problems
+        scope = self._scope(virtual_network_interfaces)
+        fresh = await fresh_name(self._connection, scope, virtual_network_interfaces)
         return replace(
             plan,
+            name=plan.name or fresh,
             auto_delete=body.auto_delete is not False,
             protocol_state_filtering_mode=body.protocol_state_filtering_mode or "auto",
             resource_group_id=group_id,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from linklocal.iam.caller import Caller
 from linklocal.ids import new_zonal_id, vpc_crn
 from linklocal.vpc.context import VpcContext
+from linklocal.vpc.naming import name_taken, unique
 from linklocal.vpc.network.address_planning import PlannedIp
 from linklocal.vpc.network.addresses import mac_address
 from linklocal.vpc.network.planning import PlannedInterface
@@ -75,29 +76,31 @@ async def write_virtual_interface(
     plan: PlannedInterface,
     resource_group_id: str,
 ) -> str:
-    """A new virtual network interface with its addresses. Returns its id."""
+    """A new virtual network interface with its addresses. Returns its id. Raises Invalid (name)."""
     id = new_zonal_id(plan.zone)
     ip_ids = [await write_ip(connection, context, plan.zone, ip, id) for ip in plan.ips]
-    await connection.execute(
-        insert(virtual_network_interfaces).values(
-            id=id,
-            account_id=caller.account_id,
-            region=context.region.name,
-            zone=plan.zone,
-            name=plan.name,
-            crn=vpc_crn(plan.zone, caller.account_id, "virtual-network-interface", id),
-            version=1,
-            subnet_id=plan.subnet_id,
-            primary_ip_id=ip_ids[0],
-            mac_address=mac_address(str(plan.ips[0].address)),
-            allow_ip_spoofing=plan.allow_ip_spoofing,
-            auto_delete=plan.auto_delete,
-            enable_infrastructure_nat=plan.enable_infrastructure_nat,
-            protocol_state_filtering_mode=plan.protocol_state_filtering_mode,
-            resource_group_id=plan.resource_group_id or resource_group_id,
-            created_at=context.clock.now(),
+    taken = name_taken("virtual network interface", plan.name, plan.name_field)
+    with unique(virtual_network_interfaces, name=taken):
+        await connection.execute(
+            insert(virtual_network_interfaces).values(
+                id=id,
+                account_id=caller.account_id,
+                region=context.region.name,
+                zone=plan.zone,
+                name=plan.name,
+                crn=vpc_crn(plan.zone, caller.account_id, "virtual-network-interface", id),
+                version=1,
+                subnet_id=plan.subnet_id,
+                primary_ip_id=ip_ids[0],
+                mac_address=mac_address(str(plan.ips[0].address)),
+                allow_ip_spoofing=plan.allow_ip_spoofing,
+                auto_delete=plan.auto_delete,
+                enable_infrastructure_nat=plan.enable_infrastructure_nat,
+                protocol_state_filtering_mode=plan.protocol_state_filtering_mode,
+                resource_group_id=plan.resource_group_id or resource_group_id,
+                created_at=context.clock.now(),
+            )
         )
-    )
     await write_security_groups(connection, id, plan.security_group_ids)
     return id
 

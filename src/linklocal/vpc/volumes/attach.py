@@ -20,6 +20,7 @@ from linklocal.errors import Problem, bad_field
 from linklocal.iam.caller import Caller
 from linklocal.ids import generated_name, new_regional_id, new_zonal_id, vpc_crn
 from linklocal.vpc.context import VpcContext
+from linklocal.vpc.naming import name_taken, unique
 from linklocal.vpc.volumes.model import (
     MAX_DATA_VOLUMES,
     AttachedVolumePrototype,
@@ -220,28 +221,29 @@ async def write_volume(
     volume: NewVolume,
     resource_group_id: str,
 ) -> str:
-    """A new volume. Returns its id. `resource_group_id` is for one that names none."""
+    """A new volume. Returns its id. `resource_group_id` is for one that names none. Raises Invalid."""
     id = new_regional_id(context.region.name)
-    await connection.execute(
-        insert(volumes).values(
-            id=id,
-            account_id=caller.account_id,
-            region=context.region.name,
-            zone=volume.zone,
-            name=volume.name,
-            crn=vpc_crn(volume.zone, caller.account_id, "volume", id),
-            version=1,
-            capacity=volume.capacity,
-            iops=volume.iops,
-            bandwidth=volume.bandwidth,
-            profile=volume.profile,
-            source_image_id=volume.source_image_id,
-            allowed_use=volume.allowed_use,
-            user_tags=list(volume.user_tags),
-            resource_group_id=volume.resource_group_id or resource_group_id,
-            created_at=context.clock.now(),
+    with unique(volumes, name=name_taken("volume", volume.name, volume.name_field)):
+        await connection.execute(
+            insert(volumes).values(
+                id=id,
+                account_id=caller.account_id,
+                region=context.region.name,
+                zone=volume.zone,
+                name=volume.name,
+                crn=vpc_crn(volume.zone, caller.account_id, "volume", id),
+                version=1,
+                capacity=volume.capacity,
+                iops=volume.iops,
+                bandwidth=volume.bandwidth,
+                profile=volume.profile,
+                source_image_id=volume.source_image_id,
+                allowed_use=volume.allowed_use,
+                user_tags=list(volume.user_tags),
+                resource_group_id=volume.resource_group_id or resource_group_id,
+                created_at=context.clock.now(),
+            )
         )
-    )
     return id
 
 

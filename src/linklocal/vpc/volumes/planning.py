@@ -9,14 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, not_found_field
 from linklocal.iam.caller import Caller
-from linklocal.ids import generated_name
 from linklocal.vpc.context import VpcContext
-from linklocal.vpc.naming import name_taken
+from linklocal.vpc.naming import fresh_name, name_problems, name_taken
 from linklocal.vpc.references import Identity, resolve
 from linklocal.vpc.resource_groups import resolve_resource_group
 from linklocal.vpc.volumes.model import (
@@ -32,9 +31,10 @@ DEFAULT_CAPACITY = 100  # GB
 
 @dataclass(frozen=True, slots=True)
 class NewVolume:
-    """A volume to be made. `resource_group_id` None: the instance's."""
+    """A volume to be made. `resource_group_id` None: the instance's. `name_field`: of the body."""
 
     name: str
+    name_field: str
     zone: str
     capacity: int
     iops: int
@@ -105,7 +105,8 @@ class VolumePlanner:
             return None
         iops = profile.iops(capacity, body.iops)
         return NewVolume(
-            name=body.name or generated_name(),
+            name=body.name or await fresh_name(self._connection, self._scope(), volumes),
+            name_field=f"{prefix}name",
             zone=self._zone,
             capacity=capacity,
             iops=iops,
@@ -117,16 +118,19 @@ class VolumePlanner:
             allowed_use=allowed_use,
         )
 
+    def _scope(self) -> Select[Any]:
+        return select(volumes).where(
+            volumes.c.account_id == self._caller.account_id,
+            volumes.c.region == self._context.region.name,
+        )
+
     async def _check_name(self, name: str | None, field: str) -> None:
         if name is None:
             return
-        taken = select(volumes.c.id).where(
-            volumes.c.account_id == self._caller.account_id,
-            volumes.c.region == self._context.region.name,
-            volumes.c.name == name,
+        found = await name_problems(self._connection, self._scope(), volumes, "volume", name, field)
+        self.problems += found or (
+            [name_taken("volume", name, field)] if name in self._names else []
         )
-        if name in self._names or (await self._connection.execute(taken)).first() is not None:
-            self.problems.append(name_taken("volume", name, field))
         self._names.add(name)
 
     def _allowed_use(
@@ -154,11 +158,9 @@ class VolumePlanner:
                     f"leave `{member}` out, or the identity."
                 )
                 self.problems.append(bad_field(f"{field}.{member}", message))
-        scope = select(volumes).where(
-            volumes.c.account_id == self._caller.account_id,
-            volumes.c.region == self._context.region.name,
+        found, problems = await resolve(
+            self._connection, volumes, identity, field, scope=self._scope()
         )
-        found, problems = await resolve(self._connection, volumes, identity, field, scope=scope)
         self.problems += problems
         if found is None:
             return None
