@@ -179,8 +179,8 @@ def open_database(url: str) -> Database:
         sqlite.prepare(engine.sync_engine)
         return Database(engine, parsed)
     limits = (
-        f"-c lock_timeout={WAIT_SECONDS * 1000} "
-        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS * 1000}"
+        f"-c lock_timeout={int(WAIT_SECONDS * 1000)} "
+        f"-c idle_in_transaction_session_timeout={int(IDLE_IN_TRANSACTION_SECONDS * 1000)}"
     )
     defaults = {"connect_timeout": str(WAIT_SECONDS), "options": limits}
     engine = create_async_engine(

@@ -27,8 +27,11 @@ def path_of(url: URL) -> Path | None:
     return Path(str(url.database))
 
 
-def prepare(engine: Engine) -> None:
-    """Pragmas on every connection, BEGIN IMMEDIATE for every transaction that may write."""
+def prepare(engine: Engine, *, foreign_keys: bool = True) -> None:
+    """Pragmas on every connection, BEGIN IMMEDIATE for every transaction that may write.
+
+    `foreign_keys` off is for migrations alone: to alter a table SQLite must drop and rename it.
+    """
 
     @event.listens_for(engine, "do_connect")
     def on_do_connect(*_: Any) -> None:
@@ -46,7 +49,7 @@ def prepare(engine: Engine) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -23,6 +23,13 @@ CHANNEL = "linklocal_wake"
 # A lost LISTEN connection is tried again after 0.25 s, doubling up to 5 s, each with +-50% jitter.
 RETRY_FIRST = 0.25
 RETRY_MOST = 5.0
+# A LISTEN connection only hears, so a server that vanished is found by TCP: after about 60 s.
+KEEPALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 
 log = structlog.get_logger(__name__)
 
@@ -132,4 +139,6 @@ class Wake:
         """A connection of its own: it is never idle in a pool and never in a transaction."""
         engine = self._database.engine
         args, kwargs = engine.dialect.create_connect_args(engine.url)
-        return await psycopg.AsyncConnection.connect(*args, **kwargs, autocommit=True)
+        return await psycopg.AsyncConnection.connect(
+            *args, **{**KEEPALIVE, **kwargs}, autocommit=True
+        )
