@@ -45,9 +45,7 @@ instances = Table(
     ),  # {auto_link, target{crn,id,resource_type}}
     Column("user_data", Text, nullable=True),
     Column("software_attachments", Json, nullable=False),  # seed only
-    Column(
-        "options", Json, nullable=False
-    ),  # availability, policies, affinity ...: see instances/model.py
+    Column("options", Json, nullable=False),  # Options.to_json(), see options.py
     Column("desired", String(8), nullable=False),  # running | stopped
     Column(
         "transition", String(12), nullable=False

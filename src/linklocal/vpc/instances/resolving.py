@@ -1,0 +1,144 @@
+"""What an instance is initialized with - image, keys, default trusted profile - and its placement group:
+found, locked against change, and checked. Writes nothing.
+
+`Resolver` collects problems; creating (`plan.py`) and reinitializing an instance ask it the same
+questions. Contract 2.3, 2.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.errors import Problem, bad_field, missing_field, not_found_field
+from linklocal.iam.caller import Caller
+from linklocal.iam.links import find_profile
+from linklocal.ids import profile_crn
+from linklocal.vpc.context import VpcContext
+from linklocal.vpc.images import operating_systems
+from linklocal.vpc.images.tables import images
+from linklocal.vpc.instances.model import DefaultTrustedProfilePrototype
+from linklocal.vpc.keys.tables import keys
+from linklocal.vpc.placement_groups.tables import placement_groups
+from linklocal.vpc.profiles.catalog import Profile
+from linklocal.vpc.references import Identity, KeyIdentity, resolve
+
+USABLE_IMAGES = ("available", "partially_available", "deprecated")
+
+
+class Resolver:
+    """Finds what one body names. `problems` grows with every question asked."""
+
+    def __init__(self, connection: AsyncConnection, context: VpcContext, caller: Caller) -> None:
+        self._connection = connection
+        self._context = context
+        self._caller = caller
+        self.problems: list[Problem] = []
+
+    def _scope(self, table: Any) -> Select[Any]:
+        return select(table).where(
+            table.c.account_id == self._caller.account_id,
+            table.c.region == self._context.region.name,
+        )
+
+    async def trusted_profile(
+        self, body: DefaultTrustedProfilePrototype | None
+    ) -> dict[str, Any] | None:
+        """`{auto_link, target}` as initialization shows it. The profile must be the account's."""
+        if body is None:
+            return None
+        target = {"id": body.target.id, "crn": body.target.crn}
+        given = {member: value for member, value in target.items() if value is not None}
+        if not given:
+            field = "default_trusted_profile.target.id"
+            message = "Name the trusted profile by `id` or `crn`."
+            self.problems.append(missing_field(field, message))
+            return None
+        account = self._caller.account_id
+        row = await find_profile(self._connection, account, **given, lock=True)
+        if row is None:
+            member = next(iter(given))
+            message = f"This account has no trusted profile with this {member}."
+            if len(given) > 1:
+                message = f"{message[:-1]} that has this crn, too: send only one of them."
+            field = f"default_trusted_profile.target.{member}"
+            self.problems.append(not_found_field(field, message, given[member]))
+            return None
+        id = row._mapping["id"]
+        reference = {"crn": profile_crn(account, id), "id": id, "resource_type": "trusted_profile"}
+        return {"auto_link": body.auto_link is not False, "target": reference}
+
+    async def placement_group(self, identity: Identity | None) -> Row[Any] | None:
+        """The placement group of `placement_target`."""
+        if identity is None:
+            return None
+        row, problems = await resolve(
+            self._connection,
+            placement_groups,
+            identity,
+            "placement_target",
+            scope=self._scope(placement_groups),
+            lock=True,
+        )
+        self.problems += problems
+        return row
+
+    async def image(self, identity: Identity | None, profile: Profile | None) -> Row[Any] | None:
+        """A usable image of the account's or a public one, made for the profile's architecture."""
+        if identity is None:
+            return None
+        visible = select(images).where(
+            images.c.region == self._context.region.name,
+            or_(images.c.account_id == self._caller.account_id, images.c.visibility == "public"),
+        )
+        row, problems = await resolve(
+            self._connection, images, identity, "image", scope=visible, lock=True
+        )
+        self.problems += problems
+        if row is None:
+            return None
+        i, field = row._mapping, f"image.{next(iter(identity.members()))}"
+        before = len(self.problems)
+        if i["status"] not in USABLE_IMAGES:
+            message = f"The image is {i['status']}: choose one that is available."
+            self.problems.append(bad_field(field, message, i["id"]))
+        architecture = operating_systems.stored(i["operating_system"]).architecture
+        if profile is not None and architecture != profile.architecture:
+            message = (
+                f"The image is for {architecture} and profile {profile.name} is "
+                f"{profile.architecture}: choose an image and a profile of one architecture."
+            )
+            self.problems.append(bad_field(field, message, i["id"]))
+        return row if len(self.problems) == before else None
+
+    async def keys(
+        self, identities: Sequence[KeyIdentity] | None, image: Row[Any] | None
+    ) -> tuple[Row[Any], ...]:
+        """The keys in the order given, each once. Windows wants at least one, and of type RSA."""
+        found: dict[str, Row[Any]] = {}
+        windows = image is not None and _is_windows(image)
+        for index, identity in enumerate(identities or ()):
+            field = f"keys[{index}]"
+            row, problems = await resolve(
+                self._connection, keys, identity, field, scope=self._scope(keys), lock=True
+            )
+            self.problems += problems
+            if row is None:
+                continue
+            found[row._mapping["id"]] = row
+            if windows and row._mapping["type"] == "ed25519":
+                message = "A Windows image needs keys of type rsa."
+                member = next(iter(identity.members()))
+                self.problems.append(bad_field(f"{field}.{member}", message, row._mapping["id"]))
+        if windows and not identities:
+            message = "A Windows image needs a key of type rsa: its password is encrypted with it."
+            self.problems.append(missing_field("keys", message))
+        return tuple(found.values())
+
+
+def _is_windows(image: Row[Any]) -> bool:
+    system = operating_systems.stored(image._mapping["operating_system"])
+    return bool(system.family == "Windows Server")

@@ -1,0 +1,263 @@
+"""Instances: create, list, read, change, delete, start and stop, place. Decides; knows no HTTP.
+
+Every method is one unit of work and looks at the caller's rights first. On PostgreSQL locks are taken in
+one order: what an instance stands on, then the instance, then nodes; it is read and rendered after that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.fleet import placement
+from linklocal.iam.caller import Caller
+from linklocal.ids import AccountId, InstanceId, NodeId
+from linklocal.vpc.context import VpcContext
+from linklocal.vpc.http import check_if_match, etag
+from linklocal.vpc.instances import actions, changes, reinitialize
+from linklocal.vpc.instances.lifecycle import CREATED, Condition, derive
+from linklocal.vpc.instances.load import InstanceRecord, load
+from linklocal.vpc.instances.model import (
+    InstanceActionPrototype,
+    InstancePatch,
+    InstancePrototype,
+    ReinitializePrototype,
+)
+from linklocal.vpc.instances.plan import plan_instance, rights_to_create
+from linklocal.vpc.instances.queries import (
+    InstanceFilter,
+    deleting_view,
+    filtered,
+    find_row,
+    of_account,
+)
+from linklocal.vpc.instances.tables import instances
+from linklocal.vpc.instances.views import initialization_view, instance_view, software_view
+from linklocal.vpc.instances.writing import (
+    publish_life_cycle,
+    remove_instance,
+    write_instance,
+)
+from linklocal.vpc.naming import name_problems, name_taken, unique
+from linklocal.vpc.network.interfaces import lock_interfaces
+from linklocal.vpc.paging import Page, select_page
+from linklocal.vpc.references import raise_if, resolve
+from linklocal.vpc.render import publish_instances
+from linklocal.vpc.templates.merge import merge_prototypes
+from linklocal.vpc.templates.tables import instance_templates
+from linklocal.vpc.volumes.attach import lock_volumes_of
+
+# Views: what an instance is shown as. Shown: the same with its ETag.
+Views = list[dict[str, Any]]
+Shown = tuple[dict[str, Any], str]
+
+
+class InstanceService:
+    """One per server. `auto_place`: new instances go to the node with the fewest, as `dev` wants it."""
+
+    def __init__(self, context: VpcContext, *, auto_place: bool) -> None:
+        self._context = context
+        self._auto_place = auto_place
+
+    async def _require(self, connection: AsyncConnection, caller: Caller, action: str) -> None:
+        await self._context.authorizer.require(connection, caller, action)
+
+    def _condition(self, record: InstanceRecord) -> Condition:
+        row = record.row
+        return derive(
+            row["desired"],
+            row["transition"],
+            row["revision"],
+            record.placement,
+            self._context.clock.now(),
+        )
+
+    def _shown(self, record: InstanceRecord) -> Shown:
+        view = instance_view(record, self._condition(record))
+        return view, etag(record.id, record.row["version"])
+
+    async def _record(self, connection: AsyncConnection, id: str) -> InstanceRecord:
+        return (await load(connection, [InstanceId(id)]))[InstanceId(id)]
+
+    async def _locked(
+        self, connection: AsyncConnection, caller: Caller, id: str, if_match: str | None = None
+    ) -> InstanceRecord:
+        """The instance, locked and then read. Raises NotFound, Conflict, PreconditionFailed."""
+        row = await find_row(connection, self._context, caller, id, lock=True)
+        check_if_match(if_match, etag(id, row["version"]))
+        return await self._record(connection, id)
+
+    # Create
+
+    async def create(self, caller: Caller, prototype: InstancePrototype) -> Shown:
+        """The new instance, `pending` (contract 2.4). Raises Invalid, NotAuthorized."""
+        async with self._context.database.transaction() as connection:
+            await self._require(connection, caller, "is.instance.instance.create")
+            prototype = await self._from_template(connection, caller, prototype)
+            for action in rights_to_create(prototype):
+                await self._require(connection, caller, action)
+            plan, problems = await plan_instance(connection, self._context, caller, prototype)
+            raise_if(problems)
+            assert plan is not None
+            region = self._context.region.name
+            node = await placement.least_loaded(connection, region) if self._auto_place else None
+            id = await write_instance(connection, self._context, caller, plan, node_id=node)
+            record = await self._record(connection, id)
+            return instance_view(record, CREATED), etag(id, record.row["version"])
+
+    async def _from_template(
+        self, connection: AsyncConnection, caller: Caller, prototype: InstancePrototype
+    ) -> InstancePrototype:
+        """The body with what its `source_template` says where it says nothing itself (contract 2.5)."""
+        if prototype.source_template is None:
+            return prototype
+        await self._require(connection, caller, "is.instance.instance-template.read")
+        row, problems = await resolve(
+            connection,
+            instance_templates,
+            prototype.source_template,
+            "source_template",
+            scope=of_account(self._context, caller, instance_templates),
+        )
+        raise_if(problems)
+        assert row is not None
+        override = prototype.model_dump(
+            by_alias=True, exclude_unset=True, exclude_none=True, exclude={"source_template"}
+        )
+        merged = merge_prototypes(row._mapping["prototype"], override)
+        return InstancePrototype.model_validate(merged)
+
+    # Read
+
+    async def list(
+        self, caller: Caller, page: Page, asked: InstanceFilter
+    ) -> tuple[Views, int, str | None]:
+        """Views of one page, total count, start of the next page. Raises Invalid (`start`)."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.instance.instance.list")
+            statement = filtered(self._context, caller, asked)
+            rows, total, following = await select_page(connection, statement, instances, page)
+            records = await load(connection, [row._mapping["id"] for row in rows])
+            return [self._shown(record)[0] for record in records.values()], total, following
+
+    async def get(self, caller: Caller, id: str) -> Shown:
+        """The instance; of one whose delete is not yet acknowledged, its last view. Raises NotFound."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.instance.instance.read")
+            view = await deleting_view(connection, self._context, caller, id)
+            if view is not None:
+                return view, etag(id, 0)
+            return self._shown(await self._read(connection, caller, id))
+
+    async def _read(self, connection: AsyncConnection, caller: Caller, id: str) -> InstanceRecord:
+        await find_row(connection, self._context, caller, id)
+        return await self._record(connection, id)
+
+    async def initialization(self, caller: Caller, id: str) -> dict[str, Any]:
+        """InstanceInitialization. Raises NotFound."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.instance.instance.read")
+            return initialization_view(await self._read(connection, caller, id))
+
+    async def software_attachments(self, caller: Caller, id: str) -> Views:
+        """The software attachments of an instance, without licence keys. Raises NotFound."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.instance.instance.read")
+            row = await find_row(connection, self._context, caller, id)
+            return [software_view(id, item) for item in row["software_attachments"]]
+
+    # Change
+
+    async def update(
+        self, caller: Caller, id: str, patch: InstancePatch, if_match: str | None
+    ) -> Shown:
+        """Merge a patch. Raises NotFound, Invalid, Conflict, PreconditionFailed."""
+        context = self._context
+        async with context.database.transaction() as connection:
+            await self._require(connection, caller, "is.instance.instance.update")
+            group_id, problems = await changes.resolve_group(connection, context, caller, patch)
+            record = await self._locked(connection, caller, id, if_match)
+            values, found = changes.changed_columns(record, patch, group_id)
+            problems += [*found, *changes.require_if_match(patch, if_match)]
+            if "name" in values:
+                scope = of_account(context, caller)
+                name = values["name"]
+                problems += await name_problems(connection, scope, instances, "instance", name)
+            raise_if(problems)
+            changes.require_stopped(patch, self._condition(record).status)
+            if not values:
+                return self._shown(record)
+            statement = update(instances).where(instances.c.id == id)
+            with unique(instances, name=name_taken("instance", patch.name)):
+                await connection.execute(
+                    statement.values(version=instances.c.version + 1, **values)
+                )
+            await publish_instances(connection, context, [InstanceId(id)])
+            return self._shown(await self._record(connection, id))
+
+    async def delete(self, caller: Caller, id: str, if_match: str | None) -> None:
+        """Delete in any state; all that goes with it goes now. Raises NotFound, PreconditionFailed."""
+        async with self._context.database.transaction() as connection:
+            await self._require(connection, caller, "is.instance.instance.delete")
+            await find_row(connection, self._context, caller, id)
+            await lock_interfaces(connection, id)
+            await lock_volumes_of(connection, id)
+            record = await self._locked(connection, caller, id, if_match)
+            await remove_instance(connection, self._context, record)
+
+    async def act(self, caller: Caller, id: str, action: InstanceActionPrototype) -> dict[str, Any]:
+        """Start, stop or reboot: InstanceAction. Raises NotFound, Conflict."""
+        async with self._context.database.transaction() as connection:
+            await self._require(connection, caller, "is.instance.instance.operate")
+            record = await self._locked(connection, caller, id)
+            values = actions.life_cycle(action, record.row)
+            await connection.execute(update(instances).where(instances.c.id == id).values(**values))
+            await publish_life_cycle(connection, self._context, record.id)
+            placed = record.placement is not None
+            return actions.view(id, action, placed=placed, now=self._context.clock.now())
+
+    async def reinitialize(self, caller: Caller, id: str, body: ReinitializePrototype) -> None:
+        """Replace image, keys, user data and default profile of a stopped instance, and start it.
+
+        Raises NotFound, Invalid, Conflict.
+        """
+        context = self._context
+        async with context.database.transaction() as connection:
+            for action in reinitialize.rights_to_reinitialize(body):
+                await self._require(connection, caller, action)
+            profile = (await self._read(connection, caller, id)).profile
+            found = await reinitialize.resolve_initialization(
+                connection, context, caller, body, profile
+            )
+            await lock_volumes_of(connection, id)
+            record = await self._locked(connection, caller, id)
+            reinitialize.check(record, self._condition(record).status, found)
+            await reinitialize.write_initialization(connection, context, record, found)
+
+    async def place(self, caller: Caller, id: InstanceId, node_id: NodeId) -> None:
+        """Put the instance on a node, or move it there; tokens from before a move are void.
+
+        Raises NotAuthorized, NotFound, Invalid (`node`), Conflict when the node is revoked.
+        """
+        context = self._context
+        async with context.database.transaction() as connection:
+            await self._require(connection, caller, "linklocal.node.operate")
+            record = await self._locked(connection, caller, id)
+            epoch = record.row["start_epoch"]
+            if record.placement is None:
+                account = AccountId(record.row["account_id"])
+                changed = await placement.place(connection, id, account, node_id)
+            else:
+                changed = await placement.move(connection, context.publisher, id, node_id)
+                epoch += 1
+            if not changed:
+                return
+            transition = "starting" if record.row["desired"] == "running" else "stopping"
+            await connection.execute(
+                update(instances)
+                .where(instances.c.id == id)
+                .values(transition=transition, start_epoch=epoch)
+            )
+            await publish_life_cycle(connection, context, id)

@@ -1,0 +1,156 @@
+"""Writing a planned instance, and taking one away with all it holds. No rights, no checks, no answers.
+
+Functions of somebody else's transaction; both end by telling the node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.fleet import placement
+from linklocal.iam.caller import Caller
+from linklocal.iam.links import link_instance, unlink_instance
+from linklocal.ids import AccountId, InstanceId, NodeId, new_instance_id, vpc_crn
+from linklocal.vpc import metadata_service
+from linklocal.vpc.context import VpcContext
+from linklocal.vpc.instances.lifecycle import DELETING
+from linklocal.vpc.instances.load import InstanceRecord
+from linklocal.vpc.instances.plan import InstancePlan
+from linklocal.vpc.instances.queries import forget_deleted
+from linklocal.vpc.instances.tables import deleted_instances, instance_keys, instances
+from linklocal.vpc.instances.views import instance_view
+from linklocal.vpc.keys.views import metadata_view
+from linklocal.vpc.naming import name_taken, unique
+from linklocal.vpc.network.interfaces import create_interfaces, remove_interfaces
+from linklocal.vpc.render import publish_instances
+from linklocal.vpc.volumes.attach import create_volumes, remove_volumes
+
+
+async def write_instance(
+    connection: AsyncConnection,
+    context: VpcContext,
+    caller: Caller,
+    plan: InstancePlan,
+    *,
+    node_id: NodeId | None = None,
+) -> InstanceId:
+    """Write a plan of this transaction, place it on a node if one is given, and publish it.
+
+    Raises Invalid (`name`) when another request took the name meanwhile, Conflict or Invalid (`node`)
+    when the node cannot take it.
+    """
+    now = context.clock.now()
+    id = new_instance_id(plan.zone)
+    crn = vpc_crn(plan.zone, caller.account_id, "instance", id)
+    row = insert(instances).values(
+        id=id,
+        account_id=caller.account_id,
+        region=context.region.name,
+        zone=plan.zone,
+        name=plan.name,
+        crn=crn,
+        version=1,
+        vpc_id=plan.vpc_id,
+        image_id=plan.image_id,
+        profile=plan.profile.name,
+        placement_group_id=plan.placement_group_id,
+        resource_group_id=plan.resource_group_id,
+        default_trusted_profile=plan.default_trusted_profile,
+        user_data=plan.user_data,
+        software_attachments=[],
+        options=plan.options.to_json(),
+        desired="running",
+        transition="starting",
+        revision=None,
+        start_epoch=1,
+        created_at=now,
+        **metadata_service.to_columns(plan.metadata_service),
+    )
+    with unique(instances, name=name_taken("instance", plan.name)):
+        await connection.execute(row)
+    await write_keys(connection, id, plan.keys)
+    group_id = plan.resource_group_id
+    await create_interfaces(connection, context, caller, id, plan.interfaces, group_id)
+    await create_volumes(connection, context, caller, id, plan.volumes, group_id)
+    await write_link(connection, context, id, crn, plan.default_trusted_profile)
+    if node_id is not None:
+        await placement.place(connection, id, AccountId(caller.account_id), node_id)
+    await publish_life_cycle(connection, context, id)
+    return id
+
+
+async def write_keys(connection: AsyncConnection, id: InstanceId, keys: Any) -> None:
+    """What an instance is initialized with: the keys, each as it is now, in their order."""
+    rows = [
+        {
+            "instance_id": id,
+            "position": position,
+            "key_id": key._mapping["id"],
+            "snapshot": metadata_view(key),
+        }
+        for position, key in enumerate(keys)
+    ]
+    if rows:
+        await connection.execute(insert(instance_keys), rows)
+
+
+async def write_link(
+    connection: AsyncConnection,
+    context: VpcContext,
+    id: InstanceId,
+    crn: str,
+    default_trusted_profile: dict[str, Any] | None,
+) -> None:
+    """The automatic link, if the default trusted profile asks for one (contract 2.3)."""
+    if default_trusted_profile is None or not default_trusted_profile["auto_link"]:
+        return
+    await link_instance(
+        connection,
+        profile_id=default_trusted_profile["target"]["id"],
+        instance_crn=crn,
+        instance_id=id,
+        now=context.clock.now(),
+    )
+
+
+async def publish_life_cycle(
+    connection: AsyncConnection, context: VpcContext, id: InstanceId
+) -> None:
+    """Publish a change of life cycle, and note the node's revision that will mean it is done."""
+    revisions = await publish_instances(connection, context, [id])
+    await connection.execute(
+        update(instances).where(instances.c.id == id).values(revision=revisions.get(id))
+    )
+
+
+async def remove_instance(
+    connection: AsyncConnection, context: VpcContext, record: InstanceRecord
+) -> None:
+    """Delete an instance that is locked, after its interfaces and volumes: `lock_for_delete`.
+
+    Frees all it holds, removes every IAM link to it, and leaves what GET shows until the node knows.
+    """
+    now, id = context.clock.now(), record.id
+    await forget_deleted(connection, now)
+    await unlink_instance(connection, instance_crn=record.row["crn"])
+    await remove_interfaces(connection, id)
+    await remove_volumes(connection, id)
+    await connection.execute(delete(instance_keys).where(instance_keys.c.instance_id == id))
+    await connection.execute(delete(instances).where(instances.c.id == id))
+    revision = await context.publisher.drop(connection, id)
+    if revision is None or record.placement is None:
+        return
+    await connection.execute(
+        insert(deleted_instances).values(
+            id=id,
+            account_id=record.row["account_id"],
+            region=record.row["region"],
+            view=instance_view(record, DELETING),
+            node_id=record.placement.node_id,
+            revision=revision,
+            deleted_at=now,
+        )
+    )
