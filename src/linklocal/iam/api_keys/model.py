@@ -51,7 +51,7 @@ class ApiKey(Answer):
     created_by: str
     modified_at: str
     name: str
-    description: str
+    description: str | None = Field(default=None, description="absent: none was given")
     support_sessions: bool
     action_when_leaked: ActionWhenLeaked
     expires_at: str | None = Field(default=None, description="absent: never")

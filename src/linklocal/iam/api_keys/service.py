@@ -47,13 +47,14 @@ def view(row: Row[Any], value: str = "") -> dict[str, Any]:
         "created_by": k["created_by"],
         "modified_at": rfc3339_ms(k["modified_at"]),
         "name": k["name"],
-        "description": k["description"],
         "support_sessions": False,
         "action_when_leaked": k["action_when_leaked"],
         "iam_id": k["iam_id"],
         "account_id": k["account_id"],
         "apikey": value,
     }
+    if k["description"]:
+        out["description"] = k["description"]
     if k["expires_at"] is not None:
         out["expires_at"] = rfc3339_ms(k["expires_at"])
     return out
