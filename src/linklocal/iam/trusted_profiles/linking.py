@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from linklocal.clock import Clock, rfc3339_ms
 from linklocal.errors import Conflict, Invalid, NotFound
+from linklocal.iam import problems
 from linklocal.iam.caller import Caller
 from linklocal.iam.http import new_entity_tag
 from linklocal.iam.roles import Roles
@@ -125,7 +126,12 @@ class LinkService:
     async def delete_matching(
         self, caller: Caller, profile_id: str, cr_type: str, members: Mapping[str, str]
     ) -> None:
-        """Delete the links of this type whose `link` has all these members. Raises NotFound (none)."""
+        """Delete the links of this type whose `link` has all these members, of which one must be given.
+
+        Raises Invalid (no member), NotFound (no such link).
+        """
+        if not members:
+            raise Invalid(problems.missing("crn", type="parameter"))
         async with self._database.transaction() as connection:
             await self._roles.require(connection, caller, _LINK)
             await profile_row(connection, caller, profile_id, share=True)
