@@ -47,7 +47,7 @@ class PolicyResource(Body):
     attributes: Annotated[list[ResourceAttribute], Field(min_length=1, max_length=10)]
     tags: Annotated[
         list[dict[str, Any]], Field(max_length=0, description="not supported: must be empty")
-    ] = []
+    ] = Field(default_factory=list)
 
 
 class PolicyPrototype(Body):

@@ -7,6 +7,7 @@ and its last one's end widens it again, so nobody with less may touch them.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
@@ -132,7 +133,7 @@ class PolicyService:
         Locks the account's row, so that of two equal policies one sees the other.
         """
         account = select(accounts.c.id).where(accounts.c.id == caller.account_id)
-        await connection.execute(account.with_for_update())
+        await connection.execute(account.with_for_update(key_share=True))
         grant, found = read_grant(prototype, caller.account_id)
         if grant is None:
             raise Invalid(found)
@@ -158,16 +159,16 @@ class PolicyService:
         return row is not None
 
     @staticmethod
-    async def _existing(connection: AsyncConnection, caller: Caller) -> list[Row[Any]]:
+    async def _existing(connection: AsyncConnection, caller: Caller) -> Sequence[Row[Any]]:
         statement = (
             select(policies)
             .where(policies.c.account_id == caller.account_id)
             .order_by(policies.c.created_at, policies.c.id)
         )
-        return list((await connection.execute(statement)).all())
+        return (await connection.execute(statement)).all()
 
     @staticmethod
-    def _refuse_second(existing: list[Row[Any]], grant: Grant) -> None:
+    def _refuse_second(existing: Sequence[Row[Any]], grant: Grant) -> None:
         """One policy per subject and service: two would only hide what the subject may do."""
         for row in existing:
             if row.subject == grant.subject and row.service == grant.service:
