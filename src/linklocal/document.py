@@ -17,6 +17,10 @@ SCHEMA = 1
 
 Protocol = Literal["http", "https"]
 
+# Error codes of the server that decide about a node's identity, unlike a 401 for a wrong clock or path.
+NODE_REVOKED = "node_revoked"  # the node serves nothing from now on
+NODE_UNKNOWN = "node_unknown"  # the server has never seen the key; the node goes on serving
+
 # Names of the lists under `InstanceDocument.metadata`, beside `instance` and `initialization`.
 LISTS = (
     "keys",

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal import tokens
 from linklocal.clock import Clock
+from linklocal.document import NODE_REVOKED, NODE_UNKNOWN
 from linklocal.errors import Conflict, Invalid, NotAuthenticated, Problem, Target
 from linklocal.fleet.tables import join_tokens, node_requests, nodes
 from linklocal.ids import NodeId, new_iam_id
@@ -235,7 +236,9 @@ class NodeAuthenticator:
             statement = select(nodes).where(nodes.c.control_kid == kid)
             node = (await connection.execute(statement)).mappings().one_or_none()
         if node is None:
-            raise _refused("The key that signed this request is no node's: enrol the node.")
+            raise NotAuthenticated(
+                "The key that signed this request is no node's: enrol the node.", code=NODE_UNKNOWN
+            )
         keys = tokens.PublicKeys([node["control_jwk"]])
         try:
             claims = tokens.verify_node_request(
@@ -247,7 +250,9 @@ class NodeAuthenticator:
             raise _refused("The request names another node than the one that signed it.")
         # Said only to who holds the node's key.
         if node["revoked_at"] is not None:
-            raise _refused("This node has been revoked: enrol it anew with a join token.")
+            raise NotAuthenticated(
+                "This node has been revoked: enrol it anew with a join token.", code=NODE_REVOKED
+            )
         if not await self._is_first(node["id"], claims["jti"], now):
             raise _refused("This request was accepted before: sign a new one.")
         return NodeCaller(NodeId(node["id"]), node["name"], node["region"])
