@@ -47,7 +47,6 @@ OPERATING_SYSTEMS: tuple[OperatingSystem, ...] = (
     OperatingSystem("centos-stream-9-amd64", "CentOS", "CentOS", "Stream 9"),
     OperatingSystem("debian-11-amd64", "Debian GNU/Linux", "Debian", "11 Bullseye"),
     OperatingSystem("debian-12-amd64", "Debian GNU/Linux", "Debian", "12 Bookworm"),
-    OperatingSystem("fedora-coreos-stable-amd64", "Fedora CoreOS", "Fedora", "stable"),
     OperatingSystem(
         "red-9-amd64",
         "Red Hat Enterprise Linux",
