@@ -139,9 +139,11 @@ def _ip(row: Any) -> LoadedIp:
 
 def _interfaces() -> Select[Any]:
     """Interfaces of the older kind with their subnet, VPC and primary address."""
+    # Without its own `subnet_id`, which would hide the subnet's id under that name.
+    own = [column for column in network_interfaces.c if column.name != "subnet_id"]
     return (
         select(
-            network_interfaces,
+            *own,
             *_columns(subnets, "subnet", *_NAMED),
             *_columns(vpcs, "vpc", *_NAMED),
             *_columns(reserved_ips, "ip", *_PRIMARY_IP),
