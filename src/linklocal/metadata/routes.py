@@ -1,0 +1,212 @@
+"""The wire API as a table, and `handle`: one request in, one response (or an awaitable of one) out.
+
+Metadata contract 2.1 (versions), 4 (paths), 7 (audit names). A GET never makes a coroutine and, after
+the first read of a path, no JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from linklocal.document import InstanceDocument
+from linklocal.errors import Problem, Target
+from linklocal.ids import new_request_id
+from linklocal.metadata import gate, identity
+from linklocal.metadata.errors import Refusal, refusal, response_to
+from linklocal.metadata.served import Served
+from linklocal.metadata.views import PAGINATED, UnknownStart
+from linklocal.metadata.wire import Request, Response, Upstream
+
+# From this version date on, only `/identity/...` has the identity operations (contract 2.1).
+LEGACY_ENDED = date(2025, 8, 26)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `view` names what a GET shows; `item` whether the path ends in an id."""
+
+    method: str
+    path: str
+    operation: str
+    view: str | None = None
+    item: bool = False
+    run: identity.Operation | None = None
+    legacy: bool = False
+
+
+def _identity(prefix: str, exchange: str, *, legacy: bool) -> list[Route]:
+    token = "is.metadata.jwt-token.create"  # noqa: S105 - an event's name
+    return [
+        Route("PUT", f"{prefix}/token", token, run=identity.create_token, legacy=legacy),
+        Route(
+            "POST", f"{prefix}/{exchange}", "is.metadata.computeresource-token.request",
+            run=identity.exchange, legacy=legacy,
+        ),
+        Route(
+            "POST", f"{prefix}/certificates", "is.metadata.certificate.create",
+            run=identity.certificate, legacy=legacy,
+        ),
+    ]  # fmt: skip
+
+
+def _listed(base: str, name: str, noun: str, one: str = "get") -> list[Route]:
+    path, event = f"{base}/{name}", f"is.metadata.{noun}"
+    return [
+        Route("GET", path, f"{event}.list", view=name),
+        Route("GET", f"{path}/", f"{event}.{one}", view=name, item=True),
+    ]
+
+
+_INSTANCE = "/metadata/v1/instance"
+ROUTES: tuple[Route, ...] = (
+    *_identity("/identity/v1", "iam_tokens", legacy=False),
+    *_identity("/instance_identity/v1", "iam_token", legacy=True),
+    Route("GET", _INSTANCE, "is.metadata.instance.read", view="instance"),
+    Route(
+        "GET",
+        f"{_INSTANCE}/initialization",
+        "is.metadata.instance.initialization",
+        view="initialization",
+    ),
+    *_listed(_INSTANCE, "cluster_network_attachments", "instance-cluster-network-attachment"),
+    *_listed(_INSTANCE, "network_attachments", "instance-network-attachment"),
+    *_listed(_INSTANCE, "network_interfaces", "instance-network-interface"),
+    *_listed(_INSTANCE, "software_attachments", "instance-software-attachment", one="read"),
+    *_listed(_INSTANCE, "volume_attachments", "instance-volume-attachment"),
+    *_listed("/metadata/v1", "keys", "instance-key"),
+    *_listed("/metadata/v1", "placement_groups", "instance-placement-group"),
+    *_listed("/metadata/v1", "virtual_network_interfaces", "instance-virtual-network-interface"),
+)
+# A bare metal server's tokens have audit names of their own (contract 7).
+_BARE_METAL_OPERATIONS = {
+    "is.metadata.jwt-token.create": "is.metadata.identity-token.create",
+    "is.metadata.computeresource-token.request": "is.metadata.computeresource-token.read",
+}
+_BY_PATH: dict[str, dict[str, Route]] = {}
+for _entry in ROUTES:
+    _BY_PATH.setdefault(_entry.path, {})[_entry.method] = _entry
+
+
+def find(path: str) -> tuple[dict[str, Route], str | None]:
+    """The methods of a path and the id at its end. Paths are compared as they were sent: an encoded,
+    doubled or trailing slash is another path (contract 2.2, 404)."""
+    methods = _BY_PATH.get(path)
+    if methods is not None and not path.endswith("/"):
+        return methods, None
+    base, _, id = path.rpartition("/")
+    return (_BY_PATH.get(f"{base}/", {}), id) if id else ({}, None)
+
+
+def handle(request: Request, served: Served, upstream: Upstream) -> Response | Awaitable[Response]:
+    """Answer one request of the instance. Never raises for anything that a client can send."""
+    methods, id = find(request.path)
+    route = methods.get(request.method)
+    operation = _operation(route, served.document)
+    detail: dict[str, Any] = {}
+    try:
+        gate.check_enabled(served)
+        if route is not None and route.run is identity.create_token:
+            gate.check_not_forwarded(request)
+        route = _offered(request, methods, served.document)
+        query = gate.parse_query(request.query)
+        version = gate.check_version(query, served.clock.now().date())
+        detail["version"] = version.isoformat()
+        if route.legacy and version >= LEGACY_ENDED:
+            newer = request.path.replace("/instance_identity/", "/identity/")
+            newer = newer.replace("/iam_token", "/iam_tokens")
+            raise _no_path(f"From version {LEGACY_ENDED} on, this is `{newer}`.")
+        paginated = route.view in PAGINATED and not route.item
+        limit, start = gate.check_parameters(query, paginated=paginated)
+        token = ""
+        if route.run is identity.create_token:
+            gate.check_flavor(request)
+        else:
+            token = gate.check_authorization(request, served)
+        if route.run is not None:
+            detail["path"] = "instance_identity" if route.legacy else "identity"
+            return _run(route.run, request, served, upstream, token, operation, detail)
+        body = _view(route, request, served, id, limit, start)
+    except Refusal as refused:
+        return response_to(refused, operation=operation, detail=detail)
+    return Response(200, body, new_request_id(), operation, detail=detail)
+
+
+def _operation(route: Route | None, document: InstanceDocument) -> str:
+    if route is None:
+        return ""
+    if document.kind == "bare_metal_server":
+        return _BARE_METAL_OPERATIONS.get(route.operation, route.operation)
+    return route.operation
+
+
+def _offered(request: Request, methods: dict[str, Route], document: InstanceDocument) -> Route:
+    if document.kind == "bare_metal_server":
+        # Identity operations only, on the newer path only (contract 6).
+        methods = {m: r for m, r in methods.items() if r.run is not None and not r.legacy}
+    if not methods:
+        raise _no_path("See the metadata API's reference for the paths that there are.")
+    route = methods.get(request.method)
+    if route is None:
+        allowed = ", ".join(sorted(methods))
+        problem = Problem(
+            "invalid_request", f"`{request.method[:16]}` is not offered here: use {allowed}."
+        )
+        raise Refusal(405, problem, "method", (("Allow", allowed),))
+    return route
+
+
+def _no_path(hint: str) -> Refusal:
+    return refusal(404, "not_found", f"The requested resource does not exist. {hint}", "path")
+
+
+def _view(
+    route: Route,
+    request: Request,
+    served: Served,
+    id: str | None,
+    limit: int | None,
+    start: str | None,
+) -> bytes:
+    assert route.view is not None
+    if route.item:
+        body = served.views.item(route.view, id or "")
+        if body is None:
+            target = Target("id", "parameter", (id or "")[:128])
+            message = "The instance has no such resource: list them to see their ids."
+            raise refusal(404, "not_found", message, "item", target)
+        return body
+    if route.view not in PAGINATED:
+        return served.views.whole(route.view)
+    try:
+        return served.views.page(route.view, request.base, request.path, limit, start)
+    except UnknownStart as error:
+        target = Target("start", "parameter", (start or "")[:128])
+        message = "The `start` value is not a page of this list: take it from `next.href`, or leave it out."
+        raise refusal(400, "invalid_value", message, "start", target) from error
+
+
+async def _run(
+    run: identity.Operation, request: Request, served: Served, upstream: Upstream, token: str,
+    operation: str, detail: dict[str, Any],
+) -> Response:  # fmt: skip
+    try:
+        body, facts = await run(request, served, upstream, token)
+    except Refusal as refused:
+        return response_to(refused, operation=operation, detail=detail)
+    return Response(200, body, new_request_id(), operation, detail={**detail, **facts})
+
+
+def refuse(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    target: Target | None = None,
+    rule: str,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """The listener's own refusals (Host, deadlines, sizes, rate), in the same envelope."""
+    return response_to(Refusal(status, Problem(code, message, target), rule, headers))

@@ -1,0 +1,107 @@
+"""All GET methods, paging, and that repeated reads cost no rendering (metadata contract 4, 5)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.documents import full_document
+from unit.metadata.harness import VERSION, Instance, assert_refused
+
+from linklocal.document import LISTS, InstanceDocument
+from linklocal.metadata.routes import ROUTES
+from linklocal.metadata.views import PAGINATED
+
+PATHS = {
+    name: ("/metadata/v1/" if name in ("keys", "placement_groups", "virtual_network_interfaces") else
+           "/metadata/v1/instance/") + name
+    for name in LISTS
+}  # fmt: skip
+
+
+def test_there_are_the_18_methods_of_the_reference() -> None:
+    assert len([route for route in ROUTES if route.method == "GET"]) == 18
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("", "instance"), ("/initialization", "initialization")]
+)
+def test_documents(path: str, name: str) -> None:
+    instance = Instance()
+
+    answer = instance.get(f"/metadata/v1/instance{path}")
+
+    assert json.loads(answer.body) == full_document().metadata[name]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_and_their_items(name: str) -> None:
+    instance = Instance()
+    items = full_document().metadata[name]
+
+    listed = json.loads(instance.get(PATHS[name]).body)
+
+    assert listed[name] == items
+    assert ("first" in listed) == (name in PAGINATED)
+    for item in items:
+        assert json.loads(instance.get(f"{PATHS[name]}/{item['id']}").body) == item
+    assert_refused(instance.get(f"{PATHS[name]}/nothing"), 404, "not_found", "id")
+
+
+def many(count: int) -> InstanceDocument:
+    document = full_document()
+    groups = [{"id": f"g{n}", "name": f"n{n}"} for n in range(count)]
+    return replace(document, metadata={**document.metadata, "placement_groups": groups})
+
+
+@pytest.mark.parametrize(("count", "limit"), [(0, 1), (1, 1), (7, 3), (50, 50), (101, 100)])
+def test_pages_hold_everything_once(count: int, limit: int) -> None:
+    instance = Instance(many(count))
+    path = PATHS["placement_groups"]
+    seen: list[str] = []
+    query: str | None = f"{VERSION}&limit={limit}"
+    while query is not None:
+        page: dict[str, Any] = json.loads(instance.get(path, query).body)
+        assert page["total_count"] == count
+        assert page["first"]["href"].endswith(f"{path}?limit={limit}")
+        seen += [group["id"] for group in page["placement_groups"]]
+        following = page.get("next")
+        query = f"{VERSION}&{following['href'].partition('?')[2]}" if following else None
+
+    assert seen == [f"g{n}" for n in range(count)]
+
+
+def test_an_unknown_start_is_refused() -> None:
+    answer = Instance(many(3)).get(PATHS["placement_groups"], f"{VERSION}&start=nothing")
+
+    assert_refused(answer, 400, "invalid_value", "start")
+
+
+def test_reads_after_the_first_render_nothing_and_ask_nobody() -> None:
+    instance = Instance()
+    token = instance.token()
+    paths = ["/metadata/v1/instance", "/metadata/v1/instance/initialization", *PATHS.values()]
+    for path in paths:
+        assert instance.get(path, token=token).status == 200
+    renderings = instance.served.views.renderings
+
+    for _ in range(100):
+        for path in paths:
+            assert instance.get(path, token=token).status == 200
+
+    assert instance.served.views.renderings == renderings == len(paths)
+    assert instance.upstream.exchanges == []
+
+
+def test_a_new_document_is_what_the_next_read_shows() -> None:
+    instance = Instance()
+    token = instance.token()
+    instance.get("/metadata/v1/instance", token=token)
+    document = full_document()
+    metadata = {**document.metadata, "instance": {**document.metadata["instance"], "name": "new"}}
+
+    instance.served = instance.served.updated(replace(document, metadata=metadata))
+
+    assert json.loads(instance.get("/metadata/v1/instance", token=token).body)["name"] == "new"
