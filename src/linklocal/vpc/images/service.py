@@ -28,6 +28,8 @@ from linklocal.vpc.resource_groups import resource_group_reference, resource_gro
 # Statuses in which an image is in every zone; `partially_available` does not occur here.
 _IN_ALL_ZONES = ("available", "partially_available", "deprecated")
 
+Views = list[dict[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFilter:
@@ -90,7 +92,7 @@ class ImageService:
 
     async def list(
         self, caller: Caller, page: Page, wanted: ImageFilter
-    ) -> tuple[list[dict[str, Any]], int, str | None]:
+    ) -> tuple[Views, int, str | None]:
         """Views of one page, total count, start of the next page. Raises Invalid (`start`)."""
         region = self._context.region
         async with self._context.database.read() as connection:
@@ -114,7 +116,7 @@ class ImageService:
 
     async def instance_profiles(
         self, caller: Caller, id: str, page: Page
-    ) -> tuple[list[dict[str, Any]], int, str | None]:
+    ) -> tuple[Views, int, str | None]:
         """References to the profiles of the image's architecture. Raises NotFound, Invalid (`start`)."""
         async with self._context.database.read() as connection:
             row = await self._get(connection, caller, id)
