@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import Clock, rfc3339_ms
 from linklocal.errors import OperatorError, Unavailable
-from linklocal.fleet.tables import nodes
+from linklocal.fleet.nodes import identity_keys
 from linklocal.iam.secrets import Sealer
 from linklocal.iam.tables import secrets
 from linklocal.store.engine import Database
@@ -197,8 +197,7 @@ async def published_jwks(
     With the latter a third party can check an identity token and the nonce in it.
     """
     own = await signing_keys.public_jwks(connection)
-    of_nodes = select(nodes.c.identity_jwk).where(nodes.c.revoked_at.is_(None)).order_by(nodes.c.id)
-    return {"keys": own + list((await connection.execute(of_nodes)).scalars())}
+    return {"keys": own + await identity_keys(connection)}
 
 
 def expires_at(now: datetime) -> datetime:
