@@ -18,6 +18,7 @@ from linklocal.iam.caller import Caller
 from linklocal.settings import Region
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images import operating_systems
+from linklocal.vpc.images.allowed_use import allows_profile
 from linklocal.vpc.images.tables import images
 from linklocal.vpc.paging import Page, select_page, slice_page
 from linklocal.vpc.profiles.catalog import PROFILES
@@ -117,11 +118,16 @@ class ImageService:
     async def instance_profiles(
         self, caller: Caller, id: str, page: Page
     ) -> tuple[Views, int, str | None]:
-        """References to the profiles of the image's architecture. Raises NotFound, Invalid (`start`)."""
+        """References to the profiles that the image can run on. Raises NotFound, Invalid (`start`)."""
         async with self._context.database.read() as connection:
             row = await self._get(connection, caller, id)
         architecture = operating_systems.stored(row._mapping["operating_system"]).architecture
-        fitting = [profile for profile in PROFILES if profile.architecture == architecture]
+        fitting = [
+            profile
+            for profile in PROFILES
+            if profile.architecture == architecture
+            and allows_profile(row._mapping["allowed_use"], profile)
+        ]
         shown, total, following = slice_page(fitting, lambda profile: profile.name, page)
         return [profile_reference(profile) for profile in shown], total, following
 
