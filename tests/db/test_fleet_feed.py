@@ -152,6 +152,26 @@ async def test_a_change_wakes_the_stream(server: Server) -> None:
             assert told(await waiting) == [("document", n + 1), ("synced", n + 1)]
 
 
+async def test_a_change_between_look_and_wait_is_not_lost(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = server.feed()
+    look, looks = feed._look, 0
+
+    async def look_and_change(node_id: NodeId, after: int) -> Any:
+        nonlocal looks
+        seen = await look(node_id, after)
+        looks += 1
+        if looks == 1:
+            await server.put("a")
+        return seen
+
+    monkeypatch.setattr(feed, "_look", look_and_change)
+    async with aclosing(feed.changes(server.node, 0)) as stream:
+        assert told(await until(stream, is_synced)) == [("synced", 0)]
+        assert told(await until(stream, is_synced)) == [("document", 1), ("synced", 1)]
+
+
 async def test_a_lost_wake_up_costs_one_poll(database: Database) -> None:
     clock = FakeClock()
     host = await Host("one").join(database, clock.now())
