@@ -19,7 +19,6 @@ from linklocal.iam.authorities import Authorities
 from linklocal.iam.signing_keys import SigningKeys
 from linklocal.iam.tables import accounts, api_keys, resource_groups, users
 from linklocal.ids import AccountId, new_hex_id
-from linklocal.store.engine import Database
 
 ADMIN_EMAIL = "admin@linklocal.example"
 ADMIN_KEY_NAME = "admin"
@@ -38,7 +37,7 @@ class SetUp:
 
 
 async def bootstrap(
-    database: Database,
+    connection: AsyncConnection,
     signing_keys: SigningKeys,
     authorities: Authorities,
     clock: Clock,
@@ -46,7 +45,7 @@ async def bootstrap(
     api_key: str | None = None,
     email: str = ADMIN_EMAIL,
 ) -> SetUp:
-    """Make what is missing, in one transaction.
+    """Make what is missing, in the caller's transaction.
 
     `api_key`: a value that shall be a key of the admin's afterwards (`dev` keeps it in a file); without it
     the first start makes a random one. Raises OperatorError when the key file does not open the database,
@@ -54,14 +53,13 @@ async def bootstrap(
     """
     if api_key is not None and len(api_key) < MIN_VALUE_CHARS:
         raise ValueError(f"an API key has at least {MIN_VALUE_CHARS} characters")
-    async with database.transaction() as connection:
-        if connection.dialect.name == "postgresql":
-            lock = text("SELECT pg_advisory_xact_lock(:number)")
-            await connection.execute(lock, {"number": _ADVISORY_LOCK})
-        # First of all, so that a wrong key file stops everything else.
-        await signing_keys.ensure(connection)
-        await authorities.ensure(connection)
-        return await _account(connection, clock.now(), api_key, email)
+    if connection.dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(:number)")
+        await connection.execute(lock, {"number": _ADVISORY_LOCK})
+    # First of all, so that a wrong key file stops everything else.
+    await signing_keys.ensure(connection)
+    await authorities.ensure(connection)
+    return await _account(connection, clock.now(), api_key, email)
 
 
 async def _account(

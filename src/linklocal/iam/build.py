@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import Clock
 from linklocal.iam.api_keys.model import new_api_key_value
 from linklocal.iam.api_keys.routes import api_key_routes
 from linklocal.iam.api_keys.service import ApiKeyService
-from linklocal.iam.authorities import Authorities
+from linklocal.iam.authorities import Authorities, Which
 from linklocal.iam.bootstrap import SetUp, bootstrap
 from linklocal.iam.caller import BearerAuthenticator
 from linklocal.iam.certificates import Certificates
@@ -27,6 +28,7 @@ from linklocal.iam.trusted_profiles.claim_rules import RuleService
 from linklocal.iam.trusted_profiles.linking import LinkService
 from linklocal.iam.trusted_profiles.routes import link_routes, profile_routes, rule_routes
 from linklocal.iam.trusted_profiles.service import ProfileService
+from linklocal.settings import Region
 from linklocal.store.engine import Database
 
 
@@ -48,19 +50,35 @@ class Iam:
     rules: RuleService
     policies: PolicyService
 
-    async def bootstrap(self, api_key: str | None = None) -> SetUp:
+    async def bootstrap(self, connection: AsyncConnection, *, api_key: str | None = None) -> SetUp:
         """Set the database up, or find that it is: see `bootstrap.bootstrap`."""
         return await bootstrap(
-            self.database, self.signing_keys, self.authorities, self.clock, api_key=api_key
+            connection, self.signing_keys, self.authorities, self.clock, api_key=api_key
         )
 
     def new_api_key_value(self) -> str:
         """A random value for an API key."""
         return new_api_key_value()
 
+    async def root_pem(self, which: Which) -> str:
+        """The root certificate that guests (`tls`) or verifiers (`identity`) install."""
+        async with self.database.read() as connection:
+            return await self.authorities.root_pem(connection, which)
+
+    @property
+    def routers(self) -> list[APIRouter]:
+        """All of IAM's routes; they need `app.state.authenticator` and `.node_authenticator`."""
+        return iam_routes(self)
+
 
 def build_iam(
-    database: Database, clock: Clock, key_file: Path, *, dev: bool, create_key_file: bool
+    database: Database,
+    clock: Clock,
+    region: Region,
+    *,
+    key_file: Path,
+    create_key_file: bool,
+    dev: bool = False,
 ) -> Iam:
     """IAM over a database. Does no I/O but reading the key file, or making it with `create_key_file`.
 
@@ -77,8 +95,8 @@ def build_iam(
         authorities=authorities,
         roles=roles,
         authenticator=BearerAuthenticator(signing_keys),
-        grants=Grants(database, signing_keys, roles, sealer, clock),
-        certificates=Certificates(database, authorities, clock),
+        grants=Grants(database, signing_keys, roles, sealer, clock, region),
+        certificates=Certificates(database, authorities, clock, region),
         api_keys=ApiKeyService(database, roles, clock),
         profiles=ProfileService(database, roles, clock),
         links=LinkService(database, roles, clock),
@@ -88,7 +106,7 @@ def build_iam(
 
 
 def iam_routes(iam: Iam) -> list[APIRouter]:
-    """All of IAM's routers; they need `app.state.authenticator` and `app.state.node_authenticator`."""
+    """The routers of an `Iam`."""
     return [
         token_routes(iam.database, iam.grants, iam.signing_keys),
         api_key_routes(iam.api_keys),

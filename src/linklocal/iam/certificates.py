@@ -18,6 +18,7 @@ from linklocal.errors import DomainError, Invalid, Problem, Target, Unavailable
 from linklocal.iam.authorities import METADATA_HOST, Authorities, Authority, authority_key_id
 from linklocal.iam.csr import CertificateRequest, PublicKey, read_csr
 from linklocal.iam.exchange import identify
+from linklocal.settings import Region
 from linklocal.store.engine import Database
 
 MIN_LIFE = 300  # seconds
@@ -38,10 +39,13 @@ class Issued:
 class Certificates:
     """One per server; every method is one unit of work that only reads."""
 
-    def __init__(self, database: Database, authorities: Authorities, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, authorities: Authorities, clock: Clock, region: Region
+    ) -> None:
         self._database = database
         self._authorities = authorities
         self._clock = clock
+        self._region = region.name
 
     async def for_instance(
         self, identity_token: str, csr: str, expires_in: int, *, node_id: str | None = None
@@ -53,7 +57,12 @@ class Certificates:
         now = self._clock.now()
         async with self._database.read() as connection:
             resource = await identify(
-                connection, identity_token, now=now, node_id=node_id, action=_ACTION
+                connection,
+                identity_token,
+                region=self._region,
+                now=now,
+                node_id=node_id,
+                action=_ACTION,
             )
             request = _checked(csr, expires_in)
             issuer = await self._authorities.identity(connection)

@@ -77,11 +77,13 @@ async def identify(
     connection: AsyncConnection,
     identity_token: str,
     *,
+    region: str,
     now: datetime,
     node_id: str | None = None,
     action: str = "is.metadata.computeresource-token.request",
 ) -> ComputeResource:
-    """Who an identity token speaks for. `node_id`: the node that passed it on, if one did.
+    """Who an identity token speaks for. `region` is the server's; `node_id` the node
+    that passed it on, if one did.
 
     Raises NotAuthenticated (`unauthenticated`) for a token that is not valid here and now, and
     NotAuthorized when the instance's metadata service is disabled.
@@ -99,7 +101,7 @@ async def identify(
         token = verify_identity_token(identity_token, PublicKeys([placed.identity_jwk]), now)
     except TokenRefused as error:
         raise _refused(error) from error
-    if token["iss"] != identity_issuer(placed.region) or identity_instance(token) != instance_id:
+    if token["iss"] != identity_issuer(region) or identity_instance(token) != instance_id:
         raise _unauthenticated("It was issued in another region.")
     if not placed.serving:
         raise _unauthenticated("The instance is not running.")
@@ -120,6 +122,7 @@ async def exchange(
     identity_token: str,
     selector: ProfileSelector | None,
     *,
+    region: str,
     now: datetime,
     node_id: str | None = None,
 ) -> GrantedProfile:
@@ -128,7 +131,7 @@ async def exchange(
     Raises what `identify` raises, and Invalid with `missing_field` (no selector, no default),
     `not_found` (no such profile) or `profile_not_linked`, target `trusted_profile`.
     """
-    resource = await identify(connection, identity_token, now=now, node_id=node_id)
+    resource = await identify(connection, identity_token, region=region, now=now, node_id=node_id)
     if selector is None:
         default = await _default_profile_id(connection, resource.instance_id)
         if default is None:
@@ -154,7 +157,7 @@ async def exchange(
 
 async def _placement(connection: AsyncConnection, instance_id: str) -> Row[Any] | None:
     statement = (
-        select(placements, nodes.c.identity_jwk, nodes.c.region, nodes.c.revoked_at)
+        select(placements, nodes.c.identity_jwk, nodes.c.revoked_at)
         .join_from(placements, nodes, placements.c.node_id == nodes.c.id)
         .where(placements.c.instance_id == instance_id)
     )

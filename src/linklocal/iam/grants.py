@@ -33,6 +33,7 @@ from linklocal.iam.roles import Roles
 from linklocal.iam.secrets import Sealer
 from linklocal.iam.signing_keys import TOKEN_LIFE, SigningKeys, expires_at, refused_message
 from linklocal.iam.tables import api_keys, users
+from linklocal.settings import Region
 from linklocal.store.engine import Database
 from linklocal.tokens import TokenRefused
 
@@ -68,13 +69,20 @@ class Grants:
     """One per server; every method is one unit of work that only reads."""
 
     def __init__(
-        self, database: Database, keys: SigningKeys, roles: Roles, sealer: Sealer, clock: Clock
+        self,
+        database: Database,
+        keys: SigningKeys,
+        roles: Roles,
+        sealer: Sealer,
+        clock: Clock,
+        region: Region,
     ) -> None:
         self._database = database
         self._keys = keys
         self._roles = roles
         self._sealer = sealer
         self._clock = clock
+        self._region = region.name
 
     async def grant(
         self, form: Mapping[str, str], *, issuer: str, client_id: str | None = None
@@ -169,7 +177,9 @@ class Grants:
         """
         now = self._clock.now()
         async with self._database.read() as connection:
-            granted = await exchange(connection, identity_token, selector, now=now, node_id=node_id)
+            granted = await exchange(
+                connection, identity_token, selector, region=self._region, now=now, node_id=node_id
+            )
             return await self._for_profile(connection, granted, issuer, now)
 
     async def _compute_resource(self, form: Mapping[str, str], issuer: str) -> AccessToken:
@@ -179,7 +189,9 @@ class Grants:
         try:
             async with self._database.read() as connection:
                 granted = [
-                    await exchange(connection, identity_token, selector, now=now)
+                    await exchange(
+                        connection, identity_token, selector, region=self._region, now=now
+                    )
                     for selector in selectors
                 ]
                 if len({one.profile_id for one in granted}) > 1:
