@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from linklocal.clock import Clock, rfc3339_ms
+from linklocal.clock import Clock
 from linklocal.errors import OperatorError, Unavailable
 from linklocal.fleet.nodes import identity_keys
 from linklocal.iam.secrets import Sealer
@@ -93,33 +93,29 @@ class SigningKeys:
         else:
             self._unseal(row)
 
-    async def rotate(
-        self, connection: AsyncConnection, *, revoke: bool = False
-    ) -> dict[str, str | None]:
-        """A new key signs from now on: `{kid, old_kid, old_key_published_until}`.
+    async def rotate(self, *, revoke: bool = False) -> str:
+        """A new key signs from now on; returns its `kid`. One unit of work.
 
-        The old one stays published until its last token has expired. With `revoke` all earlier keys are
-        withdrawn at once: every token that they signed ends, on other replicas within a minute.
+        The old one stays published for `RETIRED_LIFE`, until its last token has expired. With `revoke` all
+        earlier keys are withdrawn at once: every token that they signed ends, on other replicas within a
+        minute.
         """
         now = self._clock.now()
-        old_kid = await connection.scalar(_current())
         gone_at = now if revoke else now + RETIRED_LIFE
-        current = secrets.c.kind == KIND, secrets.c.retired_at.is_(None)
-        await connection.execute(
-            update(secrets).where(*current).values(retired_at=now, expires_at=gone_at)
-        )
-        if revoke:
-            retired = secrets.c.kind == KIND, secrets.c.expires_at > now
-            await connection.execute(update(secrets).where(*retired).values(expires_at=now))
-            self._loaded = None  # this process reads again after the commit, at the next token
-        await connection.execute(
-            delete(secrets).where(secrets.c.kind == KIND, secrets.c.expires_at < now)
-        )
-        return {
-            "kid": await self._insert(connection),
-            "old_kid": old_kid,
-            "old_key_published_until": rfc3339_ms(gone_at),
-        }
+        of_kind = secrets.c.kind == KIND
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                update(secrets)
+                .where(of_kind, secrets.c.retired_at.is_(None))
+                .values(retired_at=now, expires_at=gone_at)
+            )
+            if revoke:
+                published = update(secrets).where(of_kind, secrets.c.expires_at > now)
+                await connection.execute(published.values(expires_at=now))
+            await connection.execute(delete(secrets).where(of_kind, secrets.c.expires_at < now))
+            kid = await self._insert(connection)
+        await self.refresh()
+        return kid
 
     async def _insert(self, connection: AsyncConnection) -> str:
         # 2048-bit keys take some 100 ms to make: not on the event loop.
