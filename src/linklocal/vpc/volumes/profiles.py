@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from linklocal.errors import Problem, bad_field
-from linklocal.vpc.references import NamedIdentity, href_id
+from linklocal.vpc.references import NamedIdentity, resolve_named
 
 MIN_CAPACITY = 10  # GB
 MAX_BOOT_CAPACITY = 250  # GB
@@ -101,32 +101,11 @@ def profile_href(name: str) -> str:
 def resolve_profile(
     identity: NamedIdentity | None, field: str
 ) -> tuple[VolumeProfile, list[Problem]]:
-    """The profile named by `name` or `href`; the default one if none is. Problems have target `field`."""
+    """The profile named by `name` or `href`; the default one if none is, or if there is a problem."""
     if identity is None:
         return DEFAULT_PROFILE, []
-    names = {
-        member: value if member == "name" else href_id(value)
-        for member, value in (("name", identity.name), ("href", identity.href))
-        if value is not None
-    }
-    known = ", ".join(VOLUME_PROFILES)
-    if not names:
-        problem = Problem("missing_field", f"Name a volume profile: {known}.", None)
-        return DEFAULT_PROFILE, [_at(problem, f"{field}.name")]
-    if len(set(names.values())) > 1:
-        message = f"`name` and `href` of `{field}` name different profiles: send only one of them."
-        return DEFAULT_PROFILE, [bad_field(f"{field}.href", message, identity.href)]
-    member, name = next(iter(names.items()))
-    profile = VOLUME_PROFILES.get(name)
-    if profile is None:
-        problem = Problem("not_found", f"There is no such volume profile: choose one of {known}.")
-        return DEFAULT_PROFILE, [_at(problem, f"{field}.{member}", name)]
-    return profile, []
-
-
-def _at(problem: Problem, field: str, value: str | None = None) -> Problem:
-    target = bad_field(field, "", value).target
-    return Problem(problem.code, problem.message, target)
+    name, problems = resolve_named(identity, VOLUME_PROFILES, "volume profile", field)
+    return (DEFAULT_PROFILE if name is None else VOLUME_PROFILES[name]), problems
 
 
 def check_size(
