@@ -77,7 +77,10 @@ async def test_a_patch_merges_and_reaches_the_node(region: Region) -> None:
     document = (await region.published())[InstanceId(id)]
     assert on["metadata_service"] == ON_HTTPS_64
     assert off["metadata_service"] == {**ON_HTTPS_64, "enabled": False}
-    assert (document.metadata_service.enabled, document.metadata_service.protocol) == (False, "https")
+    assert (document.metadata_service.enabled, document.metadata_service.protocol) == (
+        False,
+        "https",
+    )
     assert off["status"] == "running", "a patch needs no restart"
     assert await region.stale() == []
 

@@ -45,7 +45,7 @@ from linklocal.vpc.network.interfaces import lock_interfaces
 from linklocal.vpc.paging import Page, select_page
 from linklocal.vpc.references import raise_if, resolve
 from linklocal.vpc.render import publish_instances
-from linklocal.vpc.templates.merge import merge_prototypes
+from linklocal.vpc.templates.merge import merge_prototypes, mixture_problems
 from linklocal.vpc.templates.tables import instance_templates
 from linklocal.vpc.volumes.attach import lock_volumes_of
 
@@ -126,8 +126,9 @@ class InstanceService:
         override = prototype.model_dump(
             by_alias=True, exclude_unset=True, exclude_none=True, exclude={"source_template"}
         )
-        merged = merge_prototypes(row._mapping["prototype"], override)
-        return InstancePrototype.model_validate(merged)
+        source = row._mapping["prototype"]
+        raise_if(mixture_problems(source, override))
+        return InstancePrototype.model_validate(merge_prototypes(source, override))
 
     # Read
 
