@@ -1,0 +1,58 @@
+"""Some routes of the VPC API in an app with the real error handling, for a client in the same process."""
+
+from __future__ import annotations
+
+import httpx
+from fastapi import APIRouter, FastAPI
+
+from linklocal.errors import NotAuthenticated
+from linklocal.iam.caller import Caller
+from linklocal.ids import AccountId
+from linklocal.server.errors import install_error_handlers
+
+ACCOUNT = AccountId("a" * 32)
+CALLER = Caller(ACCOUNT, "IBMid-1", "user", "token-1")
+VERSION = {"version": "2026-10-06", "generation": "2"}
+
+
+class FakeAuthenticator:
+    """Every caller with an `Authorization` header is `caller`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        if authorization is None:
+            raise NotAuthenticated("Send a token.")
+        return self.caller
+
+
+def app_of(*routers: APIRouter, caller: Caller = CALLER, public_url: str | None = None) -> FastAPI:
+    """An app with these routes, in which `caller` is calling."""
+    app = FastAPI()
+    for router in routers:
+        app.include_router(router)
+    install_error_handlers(app)
+    app.state.authenticator = FakeAuthenticator(caller)
+    app.state.public_url = public_url
+    return app
+
+
+def client_of(
+    *routers: APIRouter, caller: Caller = CALLER, public_url: str | None = None
+) -> httpx.AsyncClient:
+    """A client of `app_of`, logged in, that sends `version` and `generation`."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app_of(*routers, caller=caller, public_url=public_url)),
+        base_url="http://api.test:8080",
+        headers={"Authorization": "Bearer token"},
+        params=VERSION,
+    )
+
+
+def errors(response: httpx.Response) -> list[tuple[str, str]]:
+    """`(code, target)` of every error of the answer, in its order."""
+    return [
+        (error["code"], error.get("target", {}).get("name", ""))
+        for error in response.json()["errors"]
+    ]
