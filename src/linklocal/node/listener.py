@@ -1,0 +1,396 @@
+"""One instance's server: its socket, its settings, its live connections. Start here, then `http.py`.
+
+The socket is the identity: whoever reaches it is the instance, and nothing in a request is asked who it
+is. Settings live at the socket too: a change is applied to the kernel's listener first, then to the
+connections there are. It must not decide what is listened on (attachments) or when (the reconciler).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import ssl
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+import structlog
+
+from linklocal.clock import Clock
+from linklocal.document import MetadataService
+from linklocal.metadata import routes
+from linklocal.metadata.served import Served
+from linklocal.metadata.wire import Request, Response, Upstream
+from linklocal.node import refusals
+from linklocal.node.accept import Acceptor, PlainAcceptor, TlsAcceptor
+from linklocal.node.access_events import AccessEvents, EventSink
+from linklocal.node.framing import Refusal
+from linklocal.node.hosts import HostPolicy
+from linklocal.node.http import Connection, Heads
+from linklocal.node.limits import Counters, Limits, TokenBucket, Totals
+from linklocal.node.sockets import prepare_listener, set_hop_limit
+
+__all__ = ["EventSink", "Listener"]
+
+# What a defect in an answer raises. It is logged and answered 500, and the connection lives on.
+_DEFECTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def hops(service: MetadataService) -> int:
+    """TTL of what the listener sends: 1 while the service is disabled (metadata contract 1)."""
+    return service.response_hop_limit if service.enabled else 1
+
+
+class Listener:
+    """Serves one instance. Made once, opened once, changed with every document, closed once.
+
+    `rate`: calls a second before 429; a second's worth may come at once. `totals` is shared by all
+    listeners of the node. Methods must be called in the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        upstream: Upstream,
+        *,
+        events: EventSink,
+        limits: Limits,
+        clock: Clock,
+        host_policy: HostPolicy,
+        rate: float,
+        totals: Totals,
+    ) -> None:
+        self.limits = limits
+        self.clock = clock
+        self.hosts = host_policy
+        self.heads = Heads(clock)
+        self.buffer = totals.buffer
+        self.counters = Counters()
+        self.sock: socket.socket | None = None
+        self._served = served
+        self._upstream = upstream
+        self._events = AccessEvents(served.document.instance_id, events, clock)
+        self._totals = totals
+        now = clock.monotonic()
+        self._bucket = TokenBucket(rate, max(1.0, rate, limits.handshake_cost), now)
+        share = max(1.0, rate * limits.refusals)
+        self._refusals = TokenBucket(share, share, now)
+        self._log = structlog.get_logger().bind(instance_id=served.document.instance_id)
+        self._connections: set[Connection] = set()
+        self._acceptor: Acceptor | None = None
+        self._changing = asyncio.Lock()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._stalled = self._held = False
+        self._resumer: asyncio.TimerHandle | None = None
+        self._resuming: asyncio.Task[None] | None = None
+        self._fresh_until = -math.inf
+
+    @property
+    def served(self) -> Served:
+        """What the next request is answered from."""
+        return self._served
+
+    @property
+    def connections(self) -> int:
+        """Live connections."""
+        return len(self._connections)
+
+    # --- for the reconciler --------------------------------------------------------------------
+
+    async def open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Serve on a bound TCP socket, which is the listener's from here on.
+
+        `tls` is used while the document's protocol is https. Raises OSError when the kernel refuses,
+        ValueError when https lacks `tls`; the socket is then still the caller's.
+        """
+        async with self._changing:
+            if self.sock is not None:
+                raise RuntimeError("a listener is opened once")
+            service = self._served.document.metadata_service
+            prepare_listener(sock)
+            set_hop_limit(sock, hops(service))
+            acceptor = self._make_acceptor(sock, service, tls)
+            await acceptor.start()
+            self.sock, self._acceptor = sock, acceptor
+
+    async def change(self, served: Served, tls: ssl.SSLContext | None) -> None:
+        """Serve a new document, and the listener's settings in it.
+
+        When it returns, every request from then on is answered under the new settings. If they differ,
+        connections made under the old ones finish the request in flight, with the smaller of both hop
+        limits, and are gone `Limits.drain` later; this does not wait for them. Otherwise connections
+        stay and see the new document.
+        Raises OSError or ValueError as `open` does, with the old document still served; it may be
+        called again.
+        """
+        async with self._changing:
+            old, new = self._served.document.metadata_service, served.document.metadata_service
+            if self.sock is None:
+                self._served = served
+                return
+            if new.protocol == "https" and tls is None:
+                raise ValueError("https needs a TLS context")
+            set_hop_limit(self.sock, hops(new))
+            self._served = served
+            if old == new:
+                if isinstance(self._acceptor, TlsAcceptor) and tls is not None:
+                    self._acceptor.context = tls
+                return
+            # The kernel may hold accepted connections, and there may be handshakes, with the old TTL.
+            window = self.limits.handshake + self.limits.pause
+            self._fresh_until = self.clock.monotonic() + window
+            self._retire(min(hops(old), hops(new)))
+            if old.protocol != new.protocol and self._acceptor is not None:
+                self._acceptor.stop()
+                self._acceptor = self._make_acceptor(self.sock, new, tls)
+                if not self._stalled:
+                    await self._start()
+
+    async def close(self) -> None:
+        """Accept nothing more; let requests in flight finish for `Limits.drain`; abort the rest."""
+        async with self._changing:
+            if self._resumer is not None:
+                self._resumer.cancel()
+            if self._acceptor is not None:
+                self._acceptor.stop()
+                self._acceptor = None
+            if self.sock is not None:
+                self.sock.close()
+            self._hold(False)
+            for connection in tuple(self._connections):
+                connection.drain()
+            for _ in range(2):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.limits.drain):
+                        await self._empty.wait()
+                self._abort(tuple(self._connections))
+            self._events.flush()
+
+    def _make_acceptor(
+        self, sock: socket.socket, service: MetadataService, tls: ssl.SSLContext | None
+    ) -> Acceptor:
+        if service.protocol == "http":
+            return PlainAcceptor(sock, lambda: Connection(self, tls=False))
+        if tls is None:
+            raise ValueError("https needs a TLS context")
+        return TlsAcceptor(
+            sock,
+            lambda: Connection(self, tls=True),
+            tls,
+            self.limits,
+            admit=self._admit,
+            failed=self._handshake_failed,
+            stalled=self._exhausted,
+        )
+
+    def _retire(self, hop_limit: int) -> None:
+        """End the connections there are: gracefully now, with force after `Limits.drain`."""
+        retired = tuple(self._connections)
+        for connection in retired:
+            try:
+                connection.limit_hops(hop_limit)
+            except OSError:
+                connection.abort()
+            else:
+                connection.drain()
+        if self._connections:
+            asyncio.get_running_loop().call_later(self.limits.drain, self._abort, retired)
+
+    def _abort(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            if connection in self._connections:
+                connection.abort()
+
+    # --- the connections' site (http.Site) -----------------------------------------------------
+
+    def opened(self, connection: Connection) -> Response | None:
+        self.counters.connections += 1
+        self._totals.connections += 1
+        self._connections.add(connection)
+        self._empty.clear()
+        if self._sweeper is None:
+            self._schedule_sweep()
+        if self.clock.monotonic() < self._fresh_until:
+            try:
+                connection.limit_hops(hops(self._served.document.metadata_service))
+            except OSError:
+                connection.abort()
+                return None
+        if self._held:
+            connection.hold(True)
+        beyond = self._beyond_cap()
+        if beyond <= 0:
+            return None
+        self.counters.over_cap += 1
+        if beyond > self.limits.over_cap:
+            connection.abort()
+            return None
+        response = self._too_many()
+        self.counters.refused += 1
+        self._events.other(None, "", response, **self._facts(connection))
+        return response
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._totals.connections -= 1
+        if not self._connections:
+            self._empty.set()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                self._sweeper = None
+        if not connection.answers:
+            self._charge()
+
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
+        now = self.clock.monotonic()
+        if not self._bucket.take(now):
+            return self._too_fast(now)
+        try:
+            return routes.handle(request, self._served, self._upstream)
+        except _DEFECTS as error:
+            return self.failed(error)
+
+    def refuse(self, refusal: Refusal) -> Response:
+        self.counters.framing += 1
+        self._charge()
+        return refusals.malformed(refusal)
+
+    def failed(self, error: BaseException | None) -> Response:
+        if error is not None:
+            self._log.error("answer failed", exc_info=error)
+        return refusals.defect()
+
+    def answered(
+        self, connection: Connection, asked: Request | Refusal, response: Response
+    ) -> None:
+        counters = self.counters
+        if response.status >= 400:
+            counters.refused += 1
+        if isinstance(asked, Refusal):
+            self._events.other(None, asked.path, response, **self._facts(connection))
+            return
+        counters.requests += 1
+        if response.status < 400 and asked.method == "GET":
+            self._events.read(asked.path, response, lambda: self._facts(connection))
+        else:
+            self._events.other(asked, asked.path, response, **self._facts(connection))
+
+    # --- rates and caps ------------------------------------------------------------------------
+
+    def _beyond_cap(self) -> int:
+        """How many connections there are too many, of this instance or of the node; may be negative."""
+        instance = len(self._connections) - self.limits.connections
+        return max(instance, self._totals.connections - self._totals.connections_max)
+
+    def _too_many(self) -> Response:
+        if len(self._connections) > self.limits.connections:
+            return refusals.too_many_connections(self.limits.connections)
+        return refusals.node_full()
+
+    def _too_fast(self, now: float) -> Response:
+        self.counters.limited += 1
+        if not self._refusals.take(now):
+            self._pause()
+        return refusals.too_fast(self._bucket.wait(now))
+
+    def _charge(self) -> None:
+        """A connection without a request costs about what a request does."""
+        now = self.clock.monotonic()
+        if not self._bucket.take(now) and not self._refusals.take(now):
+            self._pause()
+
+    def _pause(self) -> None:
+        """Stop reading and accepting for `Limits.pause`: even refusing costs time of other instances."""
+        if not self._held:
+            self.counters.pauses += 1
+            self._hold(True)
+            self._stall(self.limits.pause)
+
+    def _hold(self, held: bool) -> None:
+        if held is not self._held:
+            self._held = held
+            for connection in tuple(self._connections):
+                connection.hold(held)
+
+    def _stall(self, seconds: float) -> None:
+        """Stop accepting for some time; the kernel queues what arrives."""
+        if self._acceptor is None:
+            return
+        if self._resumer is not None:
+            self._resumer.cancel()
+        self._stalled = True
+        self._acceptor.pause()
+        self._resumer = asyncio.get_running_loop().call_later(seconds, self._resume_soon)
+
+    def _resume_soon(self) -> None:
+        self._resumer = None
+        self._resuming = asyncio.get_running_loop().create_task(self._resume())
+
+    async def _resume(self) -> None:
+        async with self._changing:
+            self._stalled = False
+            self._hold(False)
+            await self._start()
+
+    async def _start(self) -> None:
+        if self._acceptor is None:
+            return
+        try:
+            await self._acceptor.start()
+        except OSError as error:
+            self._log.warning("cannot accept connections", error=str(error))
+            self._stall(self.limits.pause)
+
+    # --- TLS -----------------------------------------------------------------------------------
+
+    def _admit(self) -> bool:
+        """Whether another handshake may begin now; if not, accepting goes on by itself later."""
+        now = self.clock.monotonic()
+        cost = self.limits.handshake_cost
+        handshakes = self._acceptor.handshakes if isinstance(self._acceptor, TlsAcceptor) else 0
+        if self._beyond_cap() + handshakes >= self.limits.over_cap:
+            self._stall(self.limits.pause)
+        elif not self._bucket.take(now, cost):
+            self._stall(self._bucket.wait(now, cost))
+        else:
+            return True
+        return False
+
+    def _handshake_failed(self) -> None:
+        self.counters.handshakes_failed += 1
+
+    def _exhausted(self) -> None:
+        self._log.warning("cannot accept connections", error="no file descriptors left")
+        self._stall(self.limits.pause)
+
+    # --- deadlines -----------------------------------------------------------------------------
+
+    def _schedule_sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(self.limits.sweep, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self.clock.monotonic()
+        for connection in tuple(self._connections):
+            if connection.check(now):
+                self.counters.deadlines += 1
+        self._sweeper = None
+        if self._connections:
+            self._schedule_sweep()
+
+    @staticmethod
+    def _facts(connection: Connection) -> dict[str, Any]:
+        ttl = connection.peer_ttl()
+        return {} if ttl is None else {"peer_ttl": ttl}
