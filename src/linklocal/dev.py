@@ -23,6 +23,8 @@ from pydantic import SecretStr
 from linklocal.clock import SystemClock
 from linklocal.errors import OperatorError
 from linklocal.files import private_folder, sole_owner, write_private
+from linklocal.iam.bootstrap import SetUp
+from linklocal.iam.caller import Caller
 from linklocal.node.agent import build as build_node
 from linklocal.node.local_api import attachments_of
 from linklocal.observability import configure_logging
@@ -97,14 +99,14 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         host, port = sock.getsockname()[:2]
         url = f"http://{_reachable(host)}:{port}"
         async with build(settings, clock, url=url, dev=True) as control, serving(control.app, sock):
-            api_key = await _first_start(control, folder)
+            api_key, made = await _first_start(control, folder)
             node = build_node(await _node_settings(control, folder, url), clock)
             node_task = asyncio.create_task(node.run(stop))
             try:
                 await _either(node.ready, node_task)
-                await seed(control, options.seed)
+                await seed(control, _administrator(made), options.seed)
                 attached = await _attached(control, folder / "node", node_task)
-                ready = _ready(control, url, api_key, folder, attached)
+                ready = _ready(control, made.account_id, url, api_key, folder, attached)
                 write_private(
                     folder / "dev.json", json.dumps({"api": url, "pid": os.getpid()}).encode()
                 )
@@ -128,17 +130,22 @@ def _reachable(host: str) -> str:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-async def _first_start(control: ControlPlane, folder: Path) -> str:
+async def _first_start(control: ControlPlane, folder: Path) -> tuple[str, SetUp]:
     """Account, key and roots exist afterwards; the API key is in `folder/apikey`."""
     path = folder / "apikey"
     # The file comes first: a crash in between leaves a key that the next start makes valid.
     api_key = path.read_text().strip() if path.exists() else control.iam.new_api_key_value()
     if not path.exists():
         write_private(path, f"{api_key}\n".encode())
-    await control.bootstrap(api_key)
-    write_private(folder / "ca.pem", control.tls_root_pem())
-    write_private(folder / "identity-ca.pem", control.identity_root_pem())
-    return api_key
+    made = await control.bootstrap(api_key)
+    write_private(folder / "ca.pem", (await control.iam.root_pem("tls")).encode())
+    write_private(folder / "identity-ca.pem", (await control.iam.root_pem("identity")).encode())
+    return api_key, made
+
+
+def _administrator(made: SetUp) -> Caller:
+    """The administrator, to seed as: the same caller that the API key in the state folder gives."""
+    return Caller(made.account_id, made.iam_id, "user", token_id="seed")  # noqa: S106 - no secret
 
 
 async def _node_settings(control: ControlPlane, folder: Path, url: str) -> NodeSettings:
@@ -174,14 +181,19 @@ async def _attached(
 
 
 def _ready(
-    control: ControlPlane, url: str, api_key: str, folder: Path, attached: list[dict[str, Any]]
+    control: ControlPlane,
+    account_id: str,
+    url: str,
+    api_key: str,
+    folder: Path,
+    attached: list[dict[str, Any]],
 ) -> dict[str, Any]:
     return {
         "api": url,
         "iam": url,
         "console": f"{url}/console",
         "api_key": api_key,
-        "account_id": control.account_id,
+        "account_id": account_id,
         "region": control.region.name,
         "ca_cert": str((folder / "ca.pem").absolute()),
         "pid": os.getpid(),

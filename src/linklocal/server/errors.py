@@ -98,6 +98,13 @@ class IdentityErrors(BaseModel):
 # --- answers -------------------------------------------------------------------------------------
 
 
+def error_schema_for(path: str) -> type[BaseModel]:
+    """The shape that errors of a path have."""
+    if path.startswith("/identity/"):
+        return TokenError
+    return IdentityErrors if path.startswith(_IDENTITY_API) else ErrorContainer
+
+
 def error_response(scope: Scope, error: DomainError) -> JSONResponse:
     """The answer to `error` in the shape that the path's API has."""
     status = STATUS[type(error)]

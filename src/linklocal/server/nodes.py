@@ -15,7 +15,7 @@ from linklocal.errors import Conflict, Invalid, NotFound, not_found_field
 from linklocal.fleet import enrolment, nodes
 from linklocal.fleet.model import Node
 from linklocal.iam.caller import CurrentCaller
-from linklocal.iam.signing_keys import SigningKeys
+from linklocal.iam.signing_keys import RETIRED_LIFE, SigningKeys
 from linklocal.ids import InstanceId, NodeId
 from linklocal.settings import Region
 from linklocal.store.engine import Database
@@ -92,9 +92,12 @@ def operator_routes(
 
     @router.post("/signing_keys/rotate", status_code=201, operation_id="rotate_signing_keys")
     async def rotate(caller: CurrentCaller) -> JSONResponse:
-        async with database.transaction() as connection:
+        async with database.read() as connection:
             await authorizer.require(connection, caller, OPERATE)
-            rotated = await signing_keys.rotate(connection)
-        return JSONResponse(rotated, 201)
+        kid = await signing_keys.rotate()
+        published_until = clock.now() + RETIRED_LIFE
+        return JSONResponse(
+            {"kid": kid, "old_key_published_until": rfc3339_ms(published_until)}, 201
+        )
 
     return router

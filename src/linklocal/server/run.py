@@ -18,8 +18,8 @@ from linklocal.errors import OperatorError
 from linklocal.files import private_folder
 from linklocal.observability import configure_logging
 from linklocal.server.app import build
-from linklocal.server.schema import upgrade_schema
 from linklocal.settings import ServerSettings
+from linklocal.store import migrations
 
 DRAIN_SECONDS = 2  # what open requests and watch streams get when the server ends
 
@@ -96,7 +96,7 @@ async def _server(settings: ServerSettings, say: Callable[[str], None]) -> None:
             build(settings, SystemClock(), url=url, dev=False) as control,
             serving(control.app, sock),
         ):
-            first_key = await control.bootstrap(None)
+            first_key = (await control.bootstrap(None)).api_key
             say(f"linklocal server: API {url}/v1, IAM {url}/identity/token")
             if first_key is not None:
                 say(f"First API key (shown once): {first_key}")
@@ -106,4 +106,4 @@ async def _server(settings: ServerSettings, say: Callable[[str], None]) -> None:
 def upgrade_database(settings: ServerSettings) -> str:
     """`linklocal db upgrade`. Returns the revision that the schema is at."""
     private_folder(settings.state_dir)
-    return upgrade_schema(settings.resolved_database_url())
+    return migrations.upgrade(settings.resolved_database_url())

@@ -1,0 +1,144 @@
+"""The control plane: every object is made here, top to bottom, and mounted into one ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from linklocal import __version__
+from linklocal.clock import Clock
+from linklocal.fleet import enrolment, nodes
+from linklocal.fleet.enrolment import NodeAuthenticator
+from linklocal.fleet.events import EventStore
+from linklocal.fleet.feed import Feed
+from linklocal.fleet.publish import FleetPublisher
+from linklocal.fleet.routes import fleet_routes
+from linklocal.iam.bootstrap import SetUp
+from linklocal.iam.build import Iam, build_iam
+from linklocal.server.errors import install_error_handlers
+from linklocal.server.http import Bodies, RequestIds
+from linklocal.server.nodes import operator_routes
+from linklocal.server.openapi import install_openapi
+from linklocal.server.vpc import Vpc, build_vpc, vpc_routes
+from linklocal.settings import Region, ServerSettings
+from linklocal.store import migrations
+from linklocal.store.engine import Database, database_url, open_database
+from linklocal.store.sqlite import sole_process
+from linklocal.store.wake import Wake
+from linklocal.vpc.context import VpcContext
+from linklocal.vpc.images.stock import seed_images
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """A built server: the ASGI app, and the services behind it for whoever runs in the same process."""
+
+    app: FastAPI
+    database: Database
+    context: VpcContext
+    iam: Iam
+    vpc: Vpc
+    region: Region
+    clock: Clock
+
+    async def bootstrap(self, api_key: str | None) -> SetUp:
+        """Account, user, keys, roots and stock images exist afterwards. Safe to repeat.
+
+        `api_key` becomes a valid key of the administrator; without it the first start makes one.
+        """
+        async with self.database.transaction() as connection:
+            made = await self.iam.bootstrap(connection, api_key=api_key)
+            now = self.clock.now()
+            await seed_images(connection, self.region, made.resource_group_id, now)
+        return made
+
+    async def join_token(self, node_name: str) -> str:
+        """A token with which the node of this name can join."""
+        async with self.database.transaction() as connection:
+            made = await enrolment.create_join_token(
+                connection, now=self.clock.now(), node_name=node_name
+            )
+        return made.token
+
+    async def all_acknowledged(self) -> bool:
+        """Whether every node has applied everything that was published."""
+        async with self.database.read() as connection:
+            known = await nodes.list_nodes(connection, self.region.name)
+        return all(
+            node.revoked_at is not None or node.applied_revision >= node.revision for node in known
+        )
+
+
+@asynccontextmanager
+async def build(
+    settings: ServerSettings, clock: Clock, *, url: str, dev: bool
+) -> AsyncIterator[ControlPlane]:
+    """A control plane inside the block. `url` is where clients reach it.
+
+    Raises OperatorError when the database cannot be used: another process has the SQLite file, the
+    schema is of another version, the key file does not belong to it.
+    """
+    location = settings.resolved_database_url()
+    with sole_process(database_url(location)):
+        # A SQLite file belongs to this one process, so it may upgrade it; replicas share a database,
+        # which an operator upgrades once.
+        if database_url(location).get_backend_name() == "sqlite":
+            migrations.upgrade(location)
+        else:
+            migrations.require_current(location)
+        database = open_database(location)
+        wake = Wake(database)
+        await wake.start()
+        try:
+            yield _compose(settings, clock, database, wake, url=url, dev=dev)
+        finally:
+            await wake.close()
+            await database.close()
+
+
+def _compose(
+    settings: ServerSettings, clock: Clock, database: Database, wake: Wake, *, url: str, dev: bool
+) -> ControlPlane:
+    region = Region(settings.region)
+    iam = build_iam(
+        database,
+        clock,
+        region,
+        key_file=settings.resolved_key_file(),
+        create_key_file=database.is_sqlite,
+        dev=dev,
+    )
+    events = EventStore(clock, most=settings.events_max, hours=settings.events_hours)
+    context = VpcContext(
+        database=database,
+        authorizer=iam.roles,
+        publisher=FleetPublisher(wake, clock),
+        clock=clock,
+        region=region,
+    )
+    vpc = build_vpc(context, auto_place=dev)
+    app = FastAPI(title="linklocal", version=__version__, docs_url=None, redoc_url=None)
+    app.state.authenticator = iam.authenticator
+    app.state.node_authenticator = NodeAuthenticator(database, clock)
+    app.state.public_url = settings.public_url
+    install_error_handlers(app)
+    install_openapi(app)
+    app.include_router(fleet_routes(database, clock, region, Feed(database, wake), events))
+    for router in (*iam.routers, *vpc_routes(vpc, region)):
+        app.include_router(router)
+    app.include_router(
+        operator_routes(database, iam.roles, clock, region, vpc.instances, iam.signing_keys)
+    )
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> JSONResponse:
+        await database.ping()
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    app.add_middleware(Bodies)
+    app.add_middleware(RequestIds)  # the outermost: refusals of `Bodies` have ids too
+    return ControlPlane(app, database, context, iam, vpc, region, clock)
