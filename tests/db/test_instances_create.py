@@ -257,6 +257,16 @@ async def test_a_name_is_taken_once(region: Region) -> None:
     assert targets(error.value) == {"name": "validation_unique_failed"}
 
 
+async def test_a_placement_group_has_room_for_twelve(region: Region) -> None:
+    for _ in range(12):
+        await region.create(placement_target={"id": r.PLACEMENT_GROUP})
+
+    with pytest.raises(Invalid) as error:
+        await region.create(placement_target={"id": r.PLACEMENT_GROUP})
+
+    assert targets(error.value) == {"placement_target.id": "bad_field"}
+
+
 # Trusted profiles
 
 

@@ -7,6 +7,8 @@ on every request carries a short token of the control key that is bound to this 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ UNAUTHENTICATED = "unauthenticated"  # metadata contract 2.3
 # Longer than a node request can be accepted: its life and the leeway on both sides.
 REQUESTS_KEPT = timedelta(seconds=tokens.NODE_REQUEST_LIFE + 60)
 _PRUNE_AT_MOST = 200
+_KID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,9 @@ def _keys(control_jwk: dict[str, Any], identity_jwk: dict[str, Any]) -> tuple[An
             keys.append(tokens.public_jwk(jwk, algorithm))
         except ValueError as error:
             problems.append(Problem("invalid_value", f"`{name}`: {error}.", Target(name)))
-    if not problems and not 0 < len(keys[0].get("kid", "")) <= 64:
-        target = Target("control_jwk.kid")
-        problems.append(
-            Problem("invalid_value", "`control_jwk.kid` must have 1 to 64 characters.", target)
-        )
+    if not problems and not _KID.fullmatch(keys[0].get("kid", "")):
+        message = "`control_jwk.kid` must have 1 to 64 letters, digits, `.`, `_` or `-`."
+        problems.append(Problem("invalid_value", message, Target("control_jwk.kid")))
     if problems:
         raise Invalid(problems)
     return keys[0], keys[1]
@@ -232,6 +233,8 @@ class NodeAuthenticator:
             kid = tokens.unverified_header(token)["kid"]
         except tokens.TokenRefused as error:
             raise _refused("The node's request token is malformed.") from error
+        if not _KID.fullmatch(kid):
+            raise _refused("The `kid` of the node's request token is malformed.")
         async with self._database.read() as connection:
             statement = select(nodes).where(nodes.c.control_kid == kid)
             node = (await connection.execute(statement)).mappings().one_or_none()
@@ -268,7 +271,7 @@ class NodeAuthenticator:
             .limit(_PRUNE_AT_MOST)
             .with_for_update(skip_locked=True)
         )
-        row = {"id": _sha256(f"{node_id} {jti}"), "expires_at": now + REQUESTS_KEPT}
+        row = {"id": _sha256(json.dumps([node_id, jti])), "expires_at": now + REQUESTS_KEPT}
         async with self._database.transaction() as connection:
             await connection.execute(delete(node_requests).where(r.id.in_(stale)))
             new = await connection.execute(insert_new(connection, node_requests).values(row))
