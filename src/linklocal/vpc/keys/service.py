@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from linklocal.errors import Invalid, NotFound, Problem, Target, bad_field
+from linklocal.errors import Invalid, Problem, Target, bad_field
 from linklocal.iam.caller import Caller
 from linklocal.ids import InstanceId, generated_name, new_regional_id, vpc_crn
 from linklocal.vpc.context import VpcContext
@@ -25,6 +25,7 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
+from linklocal.vpc.rows import find_row, of_account
 
 PER_REGION = 200
 
@@ -36,21 +37,12 @@ class KeyService:
         self._context = context
 
     def _of(self, caller: Caller) -> Select[Any]:
-        """The keys that the caller's account has in this region."""
-        return select(keys).where(
-            keys.c.account_id == caller.account_id, keys.c.region == self._context.region.name
-        )
+        return of_account(self._context, caller, keys)
 
     async def _get(
         self, connection: AsyncConnection, caller: Caller, id: str, *, lock: bool = False
     ) -> Row[Any]:
-        statement = self._of(caller).where(keys.c.id == id)
-        if lock:
-            statement = statement.with_for_update()
-        row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
-        if row is None:
-            raise NotFound("id", id)
-        return row
+        return await find_row(connection, self._context, caller, keys, id, lock=lock)
 
     async def create(self, caller: Caller, prototype: KeyPrototype) -> dict[str, Any]:
         """Key view. Raises Invalid (`public_key`, `type`, `name`, `resource_group.id`)."""

@@ -13,7 +13,7 @@ from sqlalchemy import Row, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import rfc3339_ms
-from linklocal.errors import Conflict, NotFound
+from linklocal.errors import Conflict
 from linklocal.iam.caller import Caller
 from linklocal.ids import InstanceId, generated_name, new_regional_id, vpc_crn
 from linklocal.vpc.context import VpcContext
@@ -29,6 +29,7 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
+from linklocal.vpc.rows import find_row, of_account
 
 
 def placement_group_view(row: Row[Any], resource_group: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,22 +55,12 @@ class PlacementGroupService:
         self._context = context
 
     def _of(self, caller: Caller) -> Select[Any]:
-        """The groups that the caller's account has in this region."""
-        return select(placement_groups).where(
-            placement_groups.c.account_id == caller.account_id,
-            placement_groups.c.region == self._context.region.name,
-        )
+        return of_account(self._context, caller, placement_groups)
 
     async def _get(
         self, connection: AsyncConnection, caller: Caller, id: str, *, lock: bool = False
     ) -> Row[Any]:
-        statement = self._of(caller).where(placement_groups.c.id == id)
-        if lock:
-            statement = statement.with_for_update()
-        row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
-        if row is None:
-            raise NotFound("id", id)
-        return row
+        return await find_row(connection, self._context, caller, placement_groups, id, lock=lock)
 
     async def _view(self, connection: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
         group = await resource_group_reference(connection, row._mapping["resource_group_id"])

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, Select, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import rfc3339_ms
-from linklocal.errors import NotFound, Problem, bad_field
+from linklocal.errors import Problem, bad_field
 from linklocal.iam.caller import Caller
 from linklocal.ids import generated_name, new_zonal_id, vpc_crn
 from linklocal.vpc import metadata_service
@@ -27,6 +27,7 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
+from linklocal.vpc.rows import find_row, of_account
 from linklocal.vpc.templates.merge import merge_prototypes, mixture_problems
 from linklocal.vpc.templates.model import TemplatePatch, TemplatePrototype
 from linklocal.vpc.templates.tables import instance_templates
@@ -66,22 +67,12 @@ class TemplateService:
         self._context = context
 
     def _of(self, caller: Caller) -> Select[Any]:
-        """The templates that the caller's account has in this region."""
-        return select(instance_templates).where(
-            instance_templates.c.account_id == caller.account_id,
-            instance_templates.c.region == self._context.region.name,
-        )
+        return of_account(self._context, caller, instance_templates)
 
     async def _get(
         self, connection: AsyncConnection, caller: Caller, id: str, *, lock: bool = False
     ) -> Row[Any]:
-        statement = self._of(caller).where(instance_templates.c.id == id)
-        if lock:
-            statement = statement.with_for_update()
-        row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
-        if row is None:
-            raise NotFound("id", id)
-        return row
+        return await find_row(connection, self._context, caller, instance_templates, id, lock=lock)
 
     async def _view(self, connection: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
         group = await resource_group_reference(connection, row._mapping["resource_group_id"])
