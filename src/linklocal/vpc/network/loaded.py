@@ -110,14 +110,14 @@ class LoadedInterface:
         return self.id if self.vni is None else self.vni.id
 
 
-def _columns(table: Table, prefix: str, *names: str) -> list[Label[Any]]:
+def columns(table: Table, prefix: str, *names: str) -> list[Label[Any]]:
     return [table.c[name].label(f"{prefix}_{name}") for name in names]
 
 
-_NAMED = ("id", "crn", "name")
-_PRIMARY_IP = ("id", "address", "name", "subnet_id")
-_VNI = (
-    *_NAMED,
+NAMED = ("id", "crn", "name")
+PRIMARY_IP = ("id", "address", "name", "subnet_id")
+VNI = (
+    *NAMED,
     "version",
     "zone",
     "mac_address",
@@ -129,12 +129,23 @@ _VNI = (
 )
 
 
-def _named(row: Any, prefix: str) -> Named:
-    return Named(*(row[f"{prefix}_{name}"] for name in _NAMED))
+def named_of(row: Any, prefix: str) -> Named:
+    return Named(*(row[f"{prefix}_{name}"] for name in NAMED))
 
 
-def _ip(row: Any) -> LoadedIp:
-    return LoadedIp(*(row[f"ip_{name}"] for name in _PRIMARY_IP))
+def ip_of(row: Any) -> LoadedIp:
+    return LoadedIp(*(row[f"ip_{name}"] for name in PRIMARY_IP))
+
+
+def vni_of(row: Any, ips: Iterable[LoadedIp]) -> LoadedVirtualInterface:
+    """The VNI of a row with the columns of `VNI`, its primary address and its group; `ips`: all it has."""
+    primary = ip_of(row)
+    return LoadedVirtualInterface(
+        **{name: row[f"vni_{name}"] for name in VNI},
+        resource_group_id=row["group_id"],
+        resource_group_name=row["group_name"],
+        ips=(primary, *(ip for ip in ips if ip.id != primary.id)),
+    )
 
 
 def _interfaces() -> Select[Any]:
@@ -144,9 +155,9 @@ def _interfaces() -> Select[Any]:
     return (
         select(
             *own,
-            *_columns(subnets, "subnet", *_NAMED),
-            *_columns(vpcs, "vpc", *_NAMED),
-            *_columns(reserved_ips, "ip", *_PRIMARY_IP),
+            *columns(subnets, "subnet", *NAMED),
+            *columns(vpcs, "vpc", *NAMED),
+            *columns(reserved_ips, "ip", *PRIMARY_IP),
         )
         .join_from(network_interfaces, subnets, subnets.c.id == network_interfaces.c.subnet_id)
         .join(vpcs, vpcs.c.id == subnets.c.vpc_id)
@@ -160,11 +171,11 @@ def _attachments() -> Select[Any]:
     return (
         select(
             network_attachments,
-            *_columns(subnets, "subnet", *_NAMED),
-            *_columns(vpcs, "vpc", *_NAMED),
-            *_columns(reserved_ips, "ip", *_PRIMARY_IP),
-            *_columns(vni, "vni", *_VNI),
-            *_columns(resource_groups, "group", "id", "name"),
+            *columns(subnets, "subnet", *NAMED),
+            *columns(vpcs, "vpc", *NAMED),
+            *columns(reserved_ips, "ip", *PRIMARY_IP),
+            *columns(vni, "vni", *VNI),
+            *columns(resource_groups, "group", "id", "name"),
         )
         .join_from(
             network_attachments, vni, vni.c.id == network_attachments.c.virtual_network_interface_id
@@ -194,7 +205,7 @@ async def load_interfaces(
     loaded: dict[str, list[LoadedInterface]] = {id: [] for id in ids}
     attached = _attachments().where(network_attachments.c.instance_id.in_(ids))
     for row in (await connection.execute(attached)).mappings():
-        primary, target = _ip(row), row["vni_id"]
+        target = row["vni_id"]
         loaded[row["instance_id"]].append(
             LoadedInterface(
                 kind="attachment",
@@ -203,18 +214,13 @@ async def load_interfaces(
                 name=row["name"],
                 position=row["position"],
                 created_at=row["created_at"],
-                vpc=_named(row, "vpc"),
-                subnet=_named(row, "subnet"),
-                primary_ip=primary,
+                vpc=named_of(row, "vpc"),
+                subnet=named_of(row, "subnet"),
+                primary_ip=ip_of(row),
                 allow_ip_spoofing=row["vni_allow_ip_spoofing"],
                 security_groups=tuple(groups[target]),
                 floating_ips=tuple(floating[target]),
-                vni=LoadedVirtualInterface(
-                    **{name: row[f"vni_{name}"] for name in _VNI},
-                    resource_group_id=row["group_id"],
-                    resource_group_name=row["group_name"],
-                    ips=primary_first(primary, ips[target]),
-                ),
+                vni=vni_of(row, ips[target]),
             )
         )
     older = _interfaces().where(network_interfaces.c.instance_id.in_(ids))
@@ -227,9 +233,9 @@ async def load_interfaces(
                 name=row["name"],
                 position=row["position"],
                 created_at=row["created_at"],
-                vpc=_named(row, "vpc"),
-                subnet=_named(row, "subnet"),
-                primary_ip=_ip(row),
+                vpc=named_of(row, "vpc"),
+                subnet=named_of(row, "subnet"),
+                primary_ip=ip_of(row),
                 allow_ip_spoofing=row["allow_ip_spoofing"],
                 security_groups=tuple(groups[row["id"]]),
                 floating_ips=tuple(floating[row["id"]]),
@@ -240,18 +246,13 @@ async def load_interfaces(
     return loaded
 
 
-def primary_first(primary: LoadedIp, ips: Iterable[LoadedIp]) -> tuple[LoadedIp, ...]:
-    """All addresses of an interface, the primary one first."""
-    return (primary, *(ip for ip in ips if ip.id != primary.id))
-
-
 async def load_ips(
     connection: AsyncConnection, targets: Select[tuple[str]]
 ) -> defaultdict[str, list[LoadedIp]]:
     """Reserved ips by what they are bound to, in order of address."""
     table = reserved_ips
     statement = (
-        select(table.c.target_id, *(table.c[name] for name in _PRIMARY_IP))
+        select(table.c.target_id, *(table.c[name] for name in PRIMARY_IP))
         .where(table.c.target_id.in_(targets))
         .order_by(table.c.address_number)
     )
@@ -267,7 +268,7 @@ async def load_security_groups(
     """Security groups by the interface they guard, in order of name."""
     link, group = interface_security_groups, security_groups
     statement = (
-        select(link.c.interface_id, *(group.c[name] for name in _NAMED))
+        select(link.c.interface_id, *(group.c[name] for name in NAMED))
         .join_from(link, group, group.c.id == link.c.security_group_id)
         .where(link.c.interface_id.in_(targets))
         .order_by(group.c.name)
