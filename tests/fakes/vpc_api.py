@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 from fastapi import APIRouter, FastAPI
 
@@ -48,6 +50,17 @@ def client_of(
         headers={"Authorization": "Bearer token"},
         params=VERSION,
     )
+
+
+async def pages(client: httpx.AsyncClient, path: str, **params: str) -> list[dict[str, Any]]:
+    """Every page of a collection, by its `next` links, as IBM's SDK follows them."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = (await client.get(path, params={**client.params, **params})).json()
+        found.append(page)
+        if "next" not in page:
+            return found
+        params["start"] = httpx.URL(page["next"]["href"]).params["start"]
 
 
 def errors(response: httpx.Response) -> list[tuple[str, str]]:

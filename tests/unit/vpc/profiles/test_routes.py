@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from fakes.vpc_api import client_of, errors
+from fakes.vpc_api import client_of, errors, pages
 from ibm_vpc.vpc_v1 import (
     InstanceProfile,
     InstanceProfileBandwidthFixed,
@@ -75,15 +75,10 @@ async def test_clients_of_earlier_dates_get_all_profiles_at_once() -> None:
 
 
 async def test_pages_can_be_followed_to_the_end() -> None:
-    names: list[str] = []
-    params = {"limit": "4"}
-    while True:
-        page = (await get("", **params)).json()
-        names += [profile["name"] for profile in page["profiles"]]
-        if "next" not in page:
-            break
-        params["start"] = httpx.URL(page["next"]["href"]).params["start"]
+    async with client_of(ROUTES) as client:
+        found = await pages(client, "/v1/instance/profiles", limit="4")
 
+    names = [profile["name"] for page in found for profile in page["profiles"]]
     assert names == sorted(profile.name for profile in PROFILES)
 
 
