@@ -210,7 +210,7 @@ class Framer:
             if self._raw > known + limits.chunk_bytes:
                 self._stop(
                     413,
-                    "The chunks of the body have too many extensions. Send `Content-Length` instead.",
+                    "The body has too many chunk extensions or trailers. Send `Content-Length` instead.",
                     "chunk-size",
                 )
 
@@ -301,7 +301,7 @@ class Framer:
 
     def _check_target(self) -> None:
         url = self._url
-        if not url.startswith(b"/"):
+        if not url.startswith(b"/") or self._method == "CONNECT":
             self._stop(
                 400,
                 "The request line must carry a path that begins with `/`: this is not a proxy.",
