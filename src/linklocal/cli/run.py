@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -35,7 +36,7 @@ def dev(
     state_dir: Path | None,
     host: str | None,
     port: int | None,
-    seed: str,
+    seed: Literal["demo", "minimal", "none"],
     ready_file: Path | None,
     reset: bool,
 ) -> None:
