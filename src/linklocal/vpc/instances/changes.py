@@ -54,13 +54,13 @@ def require_if_match(patch: InstancePatch, if_match: str | None) -> list[Problem
 
 
 async def resolve_group(
-    connection: AsyncConnection, context: VpcContext, caller: Caller, patch: InstancePatch
+    connection: AsyncConnection, context: VpcContext, caller: Caller, id: str, patch: InstancePatch
 ) -> tuple[str | None, list[Problem]]:
     """The id of the placement group that the patch names. Locks it: call it before locking the instance."""
     if "placement_target" not in patch.model_fields_set:
         return None, []
     resolver = Resolver(connection, context, caller)
-    row = await resolver.placement_group(patch.placement_target)
+    row = await resolver.placement_group(patch.placement_target, member=id)
     return None if row is None else row._mapping["id"], resolver.problems
 
 

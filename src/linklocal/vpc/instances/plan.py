@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.document import MetadataService
 from linklocal.errors import Problem, bad_field, missing_field
 from linklocal.iam.caller import Caller
-from linklocal.ids import generated_name
 from linklocal.vpc import metadata_service
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images.allowed_use import allowed_use_problems
@@ -34,6 +33,7 @@ from linklocal.vpc.profiles.catalog import Profile, resolve_profile
 from linklocal.vpc.references import resolve
 from linklocal.vpc.regions.views import resolve_zone
 from linklocal.vpc.resource_groups import resolve_resource_group
+from linklocal.vpc.rows import of_account
 from linklocal.vpc.volumes.attach import VolumesPlan, plan_volumes
 
 _T = TypeVar("_T")
@@ -41,9 +41,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class InstancePlan:
-    """An instance that can be written. `default_trusted_profile` is as initialization shows it."""
+    """An instance that can be written. `name` None: a generated one.
 
-    name: str
+    `default_trusted_profile` is as initialization shows it.
+    """
+
+    name: str | None
     zone: str
     profile: Profile
     options: Options
@@ -157,7 +160,7 @@ class _Planner:
         if self.problems or zone is None or interfaces is None or volumes is None:
             return None
         return InstancePlan(
-            name=body.name or generated_name(),
+            name=body.name,
             zone=zone,
             profile=profile,
             options=options,
@@ -179,15 +182,11 @@ class _Planner:
         self.problems += problems
         return found
 
-    def _scope(self, table: Any) -> Select[Any]:
-        return select(table).where(
-            table.c.account_id == self._caller.account_id,
-            table.c.region == self._context.region.name,
-        )
-
     async def _check_name(self) -> None:
-        scope, name = self._scope(instances), self._body.name
-        self.problems += await name_problems(self._connection, scope, instances, "instance", name)
+        scope = of_account(self._context, self._caller, instances)
+        self.problems += await name_problems(
+            self._connection, scope, instances, "instance", self._body.name
+        )
 
     def _check_variant(self) -> None:
         """What the body starts from, and that it says so once (contract 2.4, variants)."""
@@ -225,7 +224,7 @@ class _Planner:
         body = self._body
         vpc_id = None
         if body.vpc is not None:
-            scope = self._scope(vpcs)
+            scope = of_account(self._context, self._caller, vpcs)
             row = self._noted(
                 await resolve(self._connection, vpcs, body.vpc, "vpc", scope=scope, lock=True)
             )

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
-from sqlalchemy import ColumnElement, Select, Table, false, select
+from sqlalchemy import ColumnElement, Select, false, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from linklocal.errors import Conflict, NotFound
+from linklocal.errors import NotFound
 from linklocal.fleet.placement import node_applied
 from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
@@ -19,6 +19,7 @@ from linklocal.vpc.instances.options import AffinityPolicy, AvailabilityClass
 from linklocal.vpc.instances.tables import deleted_instances, instances
 from linklocal.vpc.network.tables import vpcs
 from linklocal.vpc.placement_groups.tables import placement_groups
+from linklocal.vpc.rows import of_account
 
 # How long a deleted instance is shown as `deleting` when its node does not answer.
 DELETING_SHOWN = timedelta(seconds=30)
@@ -98,13 +99,6 @@ def instance_filter(
     )
 
 
-def of_account(context: VpcContext, caller: Caller, table: Table = instances) -> Select[Any]:
-    """The instances (or rows of another table) that the caller's account has in this region."""
-    return select(table).where(
-        table.c.account_id == caller.account_id, table.c.region == context.region.name
-    )
-
-
 def filtered(context: VpcContext, caller: Caller, asked: InstanceFilter) -> Select[Any]:
     """The instances of the account that match every filter."""
     i = instances.c
@@ -125,7 +119,7 @@ def filtered(context: VpcContext, caller: Caller, asked: InstanceFilter) -> Sele
         (asked.nothing or None, false()),
     ]
     chosen = [condition for value, condition in conditions if value is not None]
-    return of_account(context, caller).where(*chosen)
+    return of_account(context, caller, instances).where(*chosen)
 
 
 def _in_group(column: str, value: str | None) -> ColumnElement[bool]:
@@ -133,23 +127,20 @@ def _in_group(column: str, value: str | None) -> ColumnElement[bool]:
     return instances.c.placement_group_id.in_(select(group.id).where(group[column] == value))
 
 
-async def find_row(
+async def find_instance(
     connection: AsyncConnection, context: VpcContext, caller: Caller, id: str, *, lock: bool = False
 ) -> Mapping[str, Any]:
-    """The row of one instance; `lock` takes it FOR UPDATE, in order to change it.
+    """The row of one instance; `lock` takes it FOR UPDATE. Raises NotFound.
 
-    Raises NotFound; for a change, Conflict while the instance is still shown as deleting. What an
-    instance stands on (its subnets, keys, placement group) is locked before it, not after.
+    What an instance stands on (its subnets, keys, placement group) is locked before it, not after.
     """
-    statement = of_account(context, caller).where(instances.c.id == id)
+    statement = of_account(context, caller, instances).where(instances.c.id == id)
     if lock:
         statement = statement.with_for_update()
     row = (await connection.execute(statement)).mappings().one_or_none()
-    if row is not None:
-        return dict(row)
-    if lock and await deleting_view(connection, context, caller, id) is not None:
-        raise Conflict("The instance is being deleted.")
-    raise NotFound("id", id)
+    if row is None:
+        raise NotFound("id", id)
+    return dict(row)
 
 
 async def deleting_view(

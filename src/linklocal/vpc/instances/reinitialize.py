@@ -6,7 +6,7 @@ body does not name is gone afterwards. Then the instance starts by itself (contr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, delete, update
@@ -18,11 +18,11 @@ from linklocal.iam.links import unlink_instance
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images.allowed_use import allowed_use_problems
 from linklocal.vpc.instances.lifecycle import Status
-from linklocal.vpc.instances.load import InstanceRecord
+from linklocal.vpc.instances.load import InstanceRecord, load
 from linklocal.vpc.instances.model import ReinitializePrototype
 from linklocal.vpc.instances.resolving import Resolver
-from linklocal.vpc.instances.tables import instance_keys, instances
-from linklocal.vpc.instances.writing import publish_life_cycle, write_keys, write_link
+from linklocal.vpc.instances.tables import instance_keys
+from linklocal.vpc.instances.writing import change_life_cycle, write_keys, write_link
 from linklocal.vpc.profiles.catalog import Profile
 from linklocal.vpc.references import raise_if
 from linklocal.vpc.volumes.tables import volumes
@@ -94,7 +94,7 @@ async def write_initialization(
     The automatic link of the profile before goes, the new one's is made; links made by hand stay.
     Tokens from before are no longer accepted.
     """
-    id, image, crn = record.id, initialization.image._mapping, record.row["crn"]
+    id, image, crn = record.id, dict(initialization.image._mapping), record.row["crn"]
     await connection.execute(
         update(volumes)
         .where(volumes.c.id == record.volumes[0].volume.id)
@@ -104,17 +104,14 @@ async def write_initialization(
     await write_keys(connection, id, initialization.keys)
     await unlink_instance(connection, instance_crn=crn, automatic_only=True)
     await write_link(connection, context, id, crn, initialization.default_trusted_profile)
-    await connection.execute(
-        update(instances)
-        .where(instances.c.id == id)
-        .values(
-            image_id=image["id"],
-            user_data=initialization.user_data,
-            default_trusted_profile=initialization.default_trusted_profile,
-            version=instances.c.version + 1,
-            start_epoch=instances.c.start_epoch + 1,
-            desired="running",
-            transition="starting",
-        )
-    )
-    await publish_life_cycle(connection, context, id)
+    values = {
+        "image_id": image["id"],
+        "user_data": initialization.user_data,
+        "default_trusted_profile": initialization.default_trusted_profile,
+        "version": record.row["version"] + 1,
+        "start_epoch": record.row["start_epoch"] + 1,
+        "desired": "running",
+        "transition": "starting",
+    }
+    now = (await load(connection, [id]))[id]
+    await change_life_cycle(connection, context, replace(now, image=image), values)

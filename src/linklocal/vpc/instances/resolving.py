@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, or_, select
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, missing_field, not_found_field
@@ -21,11 +21,16 @@ from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images import operating_systems
 from linklocal.vpc.images.tables import images
 from linklocal.vpc.instances.model import DefaultTrustedProfilePrototype
+from linklocal.vpc.instances.tables import instances
 from linklocal.vpc.keys.tables import keys
+from linklocal.vpc.network.locks import lock_rows
 from linklocal.vpc.placement_groups.tables import placement_groups
 from linklocal.vpc.profiles.catalog import Profile
 from linklocal.vpc.references import Identity, KeyIdentity, resolve
+from linklocal.vpc.rows import of_account
 
+# Instances of one placement group, by strategy (contract 2.6).
+MAX_MEMBERS = {"host_spread": 12, "power_spread": 4}
 USABLE_IMAGES = ("available", "partially_available", "deprecated")
 
 
@@ -37,12 +42,6 @@ class Resolver:
         self._context = context
         self._caller = caller
         self.problems: list[Problem] = []
-
-    def _scope(self, table: Any) -> Select[Any]:
-        return select(table).where(
-            table.c.account_id == self._caller.account_id,
-            table.c.region == self._context.region.name,
-        )
 
     async def trusted_profile(
         self, body: DefaultTrustedProfilePrototype | None
@@ -71,20 +70,34 @@ class Resolver:
         reference = {"crn": profile_crn(account, id), "id": id, "resource_type": "trusted_profile"}
         return {"auto_link": body.auto_link is not False, "target": reference}
 
-    async def placement_group(self, identity: Identity | None) -> Row[Any] | None:
-        """The placement group of `placement_target`."""
+    async def placement_group(
+        self, identity: Identity | None, *, member: str | None = None
+    ) -> Row[Any] | None:
+        """The placement group of `placement_target`, if it has room for one more than `member`."""
         if identity is None:
             return None
+        scope = of_account(self._context, self._caller, placement_groups)
         row, problems = await resolve(
-            self._connection,
-            placement_groups,
-            identity,
-            "placement_target",
-            scope=self._scope(placement_groups),
-            lock=True,
+            self._connection, placement_groups, identity, "placement_target", scope=scope
         )
         self.problems += problems
-        return row
+        if row is None:
+            return None
+        # Not a share lock: who counts the members must be the only one who does.
+        id, field = row._mapping["id"], f"placement_target.{next(iter(identity.members()))}"
+        locked = await lock_rows(self._connection, placement_groups, [id], key_share=True)
+        if id not in locked:
+            message = "The placement group has just been deleted."
+            self.problems.append(not_found_field(field, message, id))
+            return None
+        members = select(func.count()).where(
+            instances.c.placement_group_id == id, instances.c.id != (member or "")
+        )
+        most = MAX_MEMBERS[locked[id]._mapping["strategy"]]
+        if (await self._connection.execute(members)).scalar_one() >= most:
+            message = f"The placement group has {most} instances already: use another one."
+            self.problems.append(bad_field(field, message, id))
+        return locked[id]
 
     async def image(self, identity: Identity | None, profile: Profile | None) -> Row[Any] | None:
         """A usable image of the account's or a public one, made for the profile's architecture."""
@@ -118,12 +131,13 @@ class Resolver:
         self, identities: Sequence[KeyIdentity] | None, image: Row[Any] | None
     ) -> tuple[Row[Any], ...]:
         """The keys in the order given, each once. Windows wants at least one, and of type RSA."""
+        scope = of_account(self._context, self._caller, keys)
         found: dict[str, Row[Any]] = {}
         windows = image is not None and _is_windows(image)
         for index, identity in enumerate(identities or ()):
             field = f"keys[{index}]"
             row, problems = await resolve(
-                self._connection, keys, identity, field, scope=self._scope(keys), lock=True
+                self._connection, keys, identity, field, scope=scope, lock=True
             )
             self.problems += problems
             if row is None:

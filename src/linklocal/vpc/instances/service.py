@@ -6,11 +6,10 @@ one order: what an instance stands on, then the instance, then nodes; it is read
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.errors import Conflict
 from linklocal.fleet import placement
 from linklocal.iam.caller import Caller
 from linklocal.ids import AccountId, InstanceId, NodeId
@@ -30,13 +29,12 @@ from linklocal.vpc.instances.queries import (
     InstanceFilter,
     deleting_view,
     filtered,
-    find_row,
-    of_account,
+    find_instance,
 )
 from linklocal.vpc.instances.tables import instances
 from linklocal.vpc.instances.views import initialization_view, instance_view, software_view
 from linklocal.vpc.instances.writing import (
-    publish_life_cycle,
+    change_life_cycle,
     remove_instance,
     write_instance,
 )
@@ -45,13 +43,14 @@ from linklocal.vpc.network.interfaces import lock_interfaces
 from linklocal.vpc.paging import Page, select_page
 from linklocal.vpc.references import raise_if, resolve
 from linklocal.vpc.render import publish_instances
+from linklocal.vpc.rows import View, ViewPage, of_account
 from linklocal.vpc.templates.merge import merge_prototypes, mixture_problems
 from linklocal.vpc.templates.tables import instance_templates
 from linklocal.vpc.volumes.attach import lock_volumes_of
 
-# Views: what an instance is shown as. Shown: the same with its ETag.
-Views = list[dict[str, Any]]
-Shown = tuple[dict[str, Any], str]
+# An instance as answered, and its ETag. `Views`: named here because `list` is a method below.
+Shown = tuple[View, str]
+Views = list[View]
 
 
 class InstanceService:
@@ -81,12 +80,14 @@ class InstanceService:
     async def _record(self, connection: AsyncConnection, id: str) -> InstanceRecord:
         return (await load(connection, [InstanceId(id)]))[InstanceId(id)]
 
-    async def _locked(
-        self, connection: AsyncConnection, caller: Caller, id: str, if_match: str | None = None
-    ) -> InstanceRecord:
-        """The instance, locked and then read. Raises NotFound, Conflict, PreconditionFailed."""
-        row = await find_row(connection, self._context, caller, id, lock=True)
-        check_if_match(if_match, etag(id, row["version"]))
+    async def _locked(self, connection: AsyncConnection, caller: Caller, id: str) -> InstanceRecord:
+        """The instance, locked in order to change it, and then read.
+
+        Raises NotFound, Conflict while it is still shown as deleting.
+        """
+        if await deleting_view(connection, self._context, caller, id) is not None:
+            raise Conflict("The instance is being deleted.")
+        await find_instance(connection, self._context, caller, id, lock=True)
         return await self._record(connection, id)
 
     # Create
@@ -132,9 +133,7 @@ class InstanceService:
 
     # Read
 
-    async def list(
-        self, caller: Caller, page: Page, asked: InstanceFilter
-    ) -> tuple[Views, int, str | None]:
+    async def list(self, caller: Caller, page: Page, asked: InstanceFilter) -> ViewPage:
         """Views of one page, total count, start of the next page. Raises Invalid (`start`)."""
         async with self._context.database.read() as connection:
             await self._require(connection, caller, "is.instance.instance.list")
@@ -153,10 +152,10 @@ class InstanceService:
             return self._shown(await self._read(connection, caller, id))
 
     async def _read(self, connection: AsyncConnection, caller: Caller, id: str) -> InstanceRecord:
-        await find_row(connection, self._context, caller, id)
+        await find_instance(connection, self._context, caller, id)
         return await self._record(connection, id)
 
-    async def initialization(self, caller: Caller, id: str) -> dict[str, Any]:
+    async def initialization(self, caller: Caller, id: str) -> View:
         """InstanceInitialization. Raises NotFound."""
         async with self._context.database.read() as connection:
             await self._require(connection, caller, "is.instance.instance.read")
@@ -166,7 +165,7 @@ class InstanceService:
         """The software attachments of an instance, without licence keys. Raises NotFound."""
         async with self._context.database.read() as connection:
             await self._require(connection, caller, "is.instance.instance.read")
-            row = await find_row(connection, self._context, caller, id)
+            row = await find_instance(connection, self._context, caller, id)
             return [software_view(id, item) for item in row["software_attachments"]]
 
     # Change
@@ -178,12 +177,13 @@ class InstanceService:
         context = self._context
         async with context.database.transaction() as connection:
             await self._require(connection, caller, "is.instance.instance.update")
-            group_id, problems = await changes.resolve_group(connection, context, caller, patch)
-            record = await self._locked(connection, caller, id, if_match)
+            group_id, problems = await changes.resolve_group(connection, context, caller, id, patch)
+            record = await self._locked(connection, caller, id)
+            check_if_match(if_match, etag(id, record.row["version"]))
             values, found = changes.changed_columns(record, patch, group_id)
             problems += [*found, *changes.require_if_match(patch, if_match)]
             if "name" in values:
-                scope = of_account(context, caller)
+                scope = of_account(context, caller, instances)
                 name = values["name"]
                 problems += await name_problems(connection, scope, instances, "instance", name)
             raise_if(problems)
@@ -202,20 +202,20 @@ class InstanceService:
         """Delete in any state; all that goes with it goes now. Raises NotFound, PreconditionFailed."""
         async with self._context.database.transaction() as connection:
             await self._require(connection, caller, "is.instance.instance.delete")
-            await find_row(connection, self._context, caller, id)
+            await find_instance(connection, self._context, caller, id)
             await lock_interfaces(connection, id)
             await lock_volumes_of(connection, id)
-            record = await self._locked(connection, caller, id, if_match)
-            await remove_instance(connection, self._context, record)
+            row = await find_instance(connection, self._context, caller, id, lock=True)
+            check_if_match(if_match, etag(id, row["version"]))
+            await remove_instance(connection, self._context, await self._record(connection, id))
 
-    async def act(self, caller: Caller, id: str, action: InstanceActionPrototype) -> dict[str, Any]:
+    async def act(self, caller: Caller, id: str, action: InstanceActionPrototype) -> View:
         """Start, stop or reboot: InstanceAction. Raises NotFound, Conflict."""
         async with self._context.database.transaction() as connection:
             await self._require(connection, caller, "is.instance.instance.operate")
             record = await self._locked(connection, caller, id)
             values = actions.life_cycle(action, record.row)
-            await connection.execute(update(instances).where(instances.c.id == id).values(**values))
-            await publish_life_cycle(connection, self._context, record.id)
+            await change_life_cycle(connection, self._context, record, values)
             placed = record.placement is not None
             return actions.view(id, action, placed=placed, now=self._context.clock.now())
 
@@ -253,12 +253,7 @@ class InstanceService:
             else:
                 changed = await placement.move(connection, context.publisher, id, node_id)
                 epoch += 1
-            if not changed:
-                return
-            transition = "starting" if record.row["desired"] == "running" else "stopping"
-            await connection.execute(
-                update(instances)
-                .where(instances.c.id == id)
-                .values(transition=transition, start_epoch=epoch)
-            )
-            await publish_life_cycle(connection, context, id)
+            if changed:
+                transition = "starting" if record.row["desired"] == "running" else "stopping"
+                values = {"transition": transition, "start_epoch": epoch}
+                await change_life_cycle(connection, context, record, values)

@@ -5,6 +5,8 @@ Functions of somebody else's transaction; both end by telling the node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, insert, update
@@ -23,9 +25,10 @@ from linklocal.vpc.instances.queries import forget_deleted
 from linklocal.vpc.instances.tables import deleted_instances, instance_keys, instances
 from linklocal.vpc.instances.views import instance_view
 from linklocal.vpc.keys.views import metadata_view
-from linklocal.vpc.naming import name_taken, unique
+from linklocal.vpc.naming import fresh_name, name_taken, unique
 from linklocal.vpc.network.interfaces import create_interfaces, remove_interfaces
-from linklocal.vpc.render import publish_instances
+from linklocal.vpc.render import publish_instances, render
+from linklocal.vpc.rows import of_account
 from linklocal.vpc.volumes.attach import create_volumes, remove_volumes
 
 
@@ -43,6 +46,8 @@ async def write_instance(
     when the node cannot take it.
     """
     now = context.clock.now()
+    scope = of_account(context, caller, instances)
+    name = plan.name or await fresh_name(connection, scope, instances)
     id = new_instance_id(plan.zone)
     crn = vpc_crn(plan.zone, caller.account_id, "instance", id)
     row = insert(instances).values(
@@ -50,7 +55,7 @@ async def write_instance(
         account_id=caller.account_id,
         region=context.region.name,
         zone=plan.zone,
-        name=plan.name,
+        name=name,
         crn=crn,
         version=1,
         vpc_id=plan.vpc_id,
@@ -69,7 +74,7 @@ async def write_instance(
         created_at=now,
         **metadata_service.to_columns(plan.metadata_service),
     )
-    with unique(instances, name=name_taken("instance", plan.name)):
+    with unique(instances, name=name_taken("instance", name)):
         await connection.execute(row)
     await write_keys(connection, id, plan.keys)
     group_id = plan.resource_group_id
@@ -78,7 +83,10 @@ async def write_instance(
     await write_link(connection, context, id, crn, plan.default_trusted_profile)
     if node_id is not None:
         await placement.place(connection, id, AccountId(caller.account_id), node_id)
-    await publish_life_cycle(connection, context, id)
+    revisions = await publish_instances(connection, context, [id])
+    await connection.execute(
+        update(instances).where(instances.c.id == id).values(revision=revisions.get(id))
+    )
     return id
 
 
@@ -116,13 +124,21 @@ async def write_link(
     )
 
 
-async def publish_life_cycle(
-    connection: AsyncConnection, context: VpcContext, id: InstanceId
+async def change_life_cycle(
+    connection: AsyncConnection,
+    context: VpcContext,
+    record: InstanceRecord,
+    values: Mapping[str, Any],
 ) -> None:
-    """Publish a change of life cycle, and note the node's revision that will mean it is done."""
-    revisions = await publish_instances(connection, context, [id])
+    """Write new values of a locked instance, and publish it with the revision that will mean "done".
+
+    The row is written once, after its document. A second update in one transaction would make PostgreSQL
+    check its foreign keys again, and so wait for whoever renames the VPC and waits for this instance.
+    """
+    id, after = record.id, replace(record, row={**record.row, **values})
+    revisions = await context.publisher.put(connection, [render(after)])
     await connection.execute(
-        update(instances).where(instances.c.id == id).values(revision=revisions.get(id))
+        update(instances).where(instances.c.id == id).values(**values, revision=revisions.get(id))
     )
 
 
