@@ -1,0 +1,309 @@
+"""The node: every object is made here, top to bottom, and its life is here. Start reading at `run`.
+
+    settings ─ identity ─ snapshot ─ desired ──┐
+                                               ├─ apply.Applier: rounds of tighten, save, loosen, mark
+    link.Link: join, follow, report ───────────┘      │
+    control_client.ControlClient                listeners.Listeners ─ attachments, tls, events
+
+What the state folder holds is served before the server is first asked, and for as long as it is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from random import SystemRandom
+
+import structlog
+
+from linklocal import __version__
+from linklocal.clock import Clock
+from linklocal.document import InstanceDocument
+from linklocal.errors import OperatorError
+from linklocal.files import private_folder, sole_owner
+from linklocal.ids import InstanceId
+from linklocal.metadata.served import Served
+from linklocal.metadata.wire import (
+    Certificates,
+    IamToken,
+    ProfileSelector,
+    Upstream,
+    UpstreamUnavailable,
+)
+from linklocal.node import local_api, metrics
+from linklocal.node.apply import Applier
+from linklocal.node.attachments import LOOPBACK, Attachments
+from linklocal.node.backoff import Backoff
+from linklocal.node.control_client import ControlClient
+from linklocal.node.desired import Desired
+from linklocal.node.event_buffer import EventBuffer
+from linklocal.node.hosts import HostPolicy
+from linklocal.node.identity import IdentityStore, NodeSigner, signing_key
+from linklocal.node.limits import Limits, Totals
+from linklocal.node.link import Link, not_joined
+from linklocal.node.listener import Listener
+from linklocal.node.listeners import Listeners
+from linklocal.node.snapshot import Marker, Snapshot, read_documents
+from linklocal.node.status import Status
+from linklocal.node.tls import ListenerTls
+from linklocal.settings import DEFAULT_REGION, NodeSettings
+
+CLOSE_SECONDS = 1.8  # what an ending node gives its requests in flight and its last events
+
+log = structlog.get_logger(__name__)
+
+
+def build(
+    settings: NodeSettings, clock: Clock, *, random: Callable[[], float] | None = None
+) -> Agent:
+    """A node that is not running yet. `random` spreads retries; numbers in [0, 1)."""
+    return Agent(settings, clock, random or SystemRandom().random)
+
+
+class Agent:
+    """One node. `ready` is set when what the server wants is served for the first time (or the file's)."""
+
+    def __init__(self, settings: NodeSettings, clock: Clock, random: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self.ready = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; then end within two seconds.
+
+        Raises OperatorError when the node cannot start, or the server does not let it join.
+        """
+        folder = private_folder(self._settings.state_dir)
+        with sole_owner(folder, "linklocal node"):
+            async with AsyncExitStack() as stack:
+                node = await stack.enter_async_context(self._node())
+                await stack.enter_async_context(local_api.serving(folder, node.pages()))
+                if self._settings.status_port is not None:
+                    port = self._settings.status_port
+                    pages = node.public_pages()
+                    await stack.enter_async_context(local_api.serving_port(LOOPBACK, port, pages))
+                await self._live(node, stop)
+
+    async def _live(self, node: _Node, stop: asyncio.Event) -> None:
+        tasks = [
+            asyncio.create_task(stop.wait(), name="stop"),
+            asyncio.create_task(node.applier.run(), name="apply"),
+            asyncio.create_task(node.events.run(), name="events"),
+            asyncio.create_task(node.tls.run(), name="tls"),
+            asyncio.create_task(self._get_ready(node), name="ready"),
+        ]
+        if node.link is not None:
+            tasks.append(asyncio.create_task(node.link.run(), name="link"))
+            tasks.append(asyncio.create_task(node.link.report(), name="report"))
+        forever = {task for task in tasks if task.get_name() != "ready"}
+        try:
+            done, _ = await asyncio.wait(forever, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _get_ready(self, node: _Node) -> None:
+        await (node.applier.synced if node.link is not None else node.applier.served).wait()
+        self.ready.set()
+
+    @asynccontextmanager
+    async def _node(self) -> AsyncIterator[_Node]:
+        """The parts, made from settings and the state folder; closed at the end of the block."""
+        settings, clock = self._settings, self._clock
+        folder = settings.state_dir
+        alone = settings.snapshot is not None
+        identity = IdentityStore(folder)
+        enrolment = None if alone else identity.enrolment()
+        if not alone and enrolment is None and settings.join_token is None:
+            raise not_joined()
+        keys = await asyncio.to_thread(identity.keys)
+        status = Status(__version__, None if alone else settings.server_url)
+
+        if settings.snapshot is not None:
+            snapshot = None
+            marker = Marker()
+            desired = Desired(read_documents(settings.snapshot))
+            region = _region(desired.documents)
+            status.name, status.region = self._name(), region
+        else:
+            snapshot = Snapshot(folder)
+            loaded = await asyncio.to_thread(snapshot.load, enrolment.node_id if enrolment else "")
+            marker = loaded.marker
+            for name, why in loaded.skipped.items():
+                status.note(name, f"skipped: {why}")
+                log.error("File of the state folder skipped", file=name, error=why)
+            desired = Desired(loaded.documents, marker.revision)
+            region = enrolment.region if enrolment else DEFAULT_REGION
+            status.contact, status.applied_revision = marker.contact, marker.revision
+            if enrolment is not None:
+                status.name, status.node_id = enrolment.name, enrolment.node_id
+                status.region, status.revoked = enrolment.region, enrolment.revoked
+                if enrolment.revoked:
+                    desired.forget()
+
+        signer = NodeSigner(signing_key(keys, enrolment, region), region)
+        client: ControlClient | None = None
+        if not alone:
+            client = ControlClient(settings.server_url, keys, clock, version=__version__)
+            client.enrolment = enrolment
+        events = EventBuffer(folder, client, self._backoff())
+        tls = ListenerTls(
+            folder,
+            client,
+            clock,
+            self._backoff(),
+            localhost=settings.loopback_ports,
+        )
+        status.note("tls", await asyncio.to_thread(tls.load))
+        attachments = Attachments(
+            folder,
+            loopback_ports=settings.loopback_ports,
+            port_base=settings.loopback_port_base,
+        )
+        for name, why in attachments.load().items():
+            status.note(f"attachments/{name}", f"skipped: {why}")
+        upstream: Upstream = client or _NoUpstream()
+        limits, totals = Limits(), Totals()
+
+        def make_listener(served: Served, hosts: HostPolicy) -> Listener:
+            return Listener(
+                served,
+                upstream,
+                events=events,
+                limits=limits,
+                clock=clock,
+                host_policy=hosts,
+                rate=settings.instance_rate,
+                totals=totals,
+            )
+
+        listeners = Listeners(attachments, tls, signer, clock, make_listener)
+        applier = Applier(
+            desired,
+            listeners,
+            attachments,
+            snapshot,
+            marker,
+            status,
+            clock,
+            max_age=None if alone else settings.max_snapshot_age,
+        )
+        tls.on_change = applier.ring
+        link: Link | None = None
+        if client is not None:
+            link = Link(
+                client,
+                identity,
+                signer,
+                desired,
+                status,
+                clock,
+                self._backoff,
+                name=self._name(),
+                join_token=settings.join_token.get_secret_value() if settings.join_token else None,
+                ring=applier.ring,
+            )
+            applier.on_applied = link.report_soon
+        node = _Node(status, clock, listeners, applier, events, tls, link)
+        try:
+            yield node
+        finally:
+            await node.close()
+            signer.close()
+            if client is not None:
+                await client.close()
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._random)
+
+    def _name(self) -> str:
+        return self._settings.node_name or host_name(socket.gethostname())
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """The parts of a running node that its life is made of."""
+
+    status: Status
+    clock: Clock
+    listeners: Listeners
+    applier: Applier
+    events: EventBuffer
+    tls: ListenerTls
+    link: Link | None
+
+    def pages(self) -> local_api.Pages:
+        """Of the Unix socket."""
+        return {
+            "/v1/attachments": lambda: local_api.json_page(self.listeners.attached()),
+            "/v1/status": lambda: local_api.json_page(self._current().view(self.clock)),
+        }
+
+    def public_pages(self) -> local_api.Pages:
+        """Of the status port, which any local user can reach: numbers, no names."""
+        return {
+            "/healthz": self._health,
+            "/metrics": lambda: metrics.page(self._current(), self.clock),
+        }
+
+    def _health(self) -> local_api.Page:
+        """Whether the node does its work; a server that is away is no fault of the node."""
+        well = not self.status.revoked
+        return local_api.json_page({"ok": well}, 200 if well else 503)
+
+    def _current(self) -> Status:
+        """The status with what is asked for only when somebody looks."""
+        status = self.status
+        status.events_waiting, status.events_dropped = (
+            self.events.waiting,
+            self.events.dropped_total,
+        )
+        status.note("events", self.events.file_fault)
+        if self.tls.is_wanted:
+            status.note("tls", self.tls.fault)
+        return status
+
+    async def close(self) -> None:
+        """Close every listener, then hand over the last events."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.listeners.close()
+                await self.events.close()
+        except TimeoutError:
+            log.warning("Not everything was closed in time")
+
+
+class _NoUpstream:
+    """Of a node that serves a file: nobody is there to decide."""
+
+    async def exchange(self, identity_token: str, profile: ProfileSelector | None) -> IamToken:
+        raise UpstreamUnavailable("this node serves a file and has no server")
+
+    async def certificate(self, identity_token: str, csr: str, expires_in: int) -> Certificates:
+        raise UpstreamUnavailable("this node serves a file and has no server")
+
+
+def host_name(name: str) -> str:
+    """A host's name as a node's: its first label, in the characters that names may have."""
+    label = re.sub(r"[^a-z0-9]+", "-", name.split(".", 1)[0].lower()).strip("-")
+    return label[:63].rstrip("-") if label[:1].isalpha() else f"node-{label}"[:63].rstrip("-")
+
+
+def _region(documents: dict[InstanceId, InstanceDocument]) -> str:
+    """The region of a file's documents. Raises OperatorError: one node speaks for one region."""
+    regions = sorted({document.region for document in documents.values()})
+    if len(regions) > 1:
+        raise OperatorError(
+            f"The documents are of several regions: {', '.join(regions)}.",
+            "Run one node for each region.",
+            exit_code=2,
+        )
+    return regions[0] if regions else DEFAULT_REGION
