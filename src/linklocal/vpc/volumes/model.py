@@ -18,12 +18,12 @@ from linklocal.vpc.references import (
 )
 from linklocal.vpc.resource_groups import ResourceGroupReference
 
-MAX_CAPACITY = 32_000  # GB, of any profile
+MIN_CAPACITY = 10  # GB
+MAX_CAPACITY = 16_000  # GB, of any profile
 MAX_DATA_VOLUMES = 12  # of one instance (contract 2.6)
-PER_REGION = 300
 
-Capacity = Annotated[int, Field(ge=1, le=MAX_CAPACITY, description="GB")]
-Iops = Annotated[int, Field(ge=1, le=96_000)]
+Capacity = Annotated[int, Field(ge=MIN_CAPACITY, le=MAX_CAPACITY, description="GB")]
+Iops = Annotated[int, Field(ge=100, le=48_000)]
 Bandwidth = Annotated[int, Field(ge=1, le=16_384, description="Mbps")]
 Tag = Annotated[
     str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9:_ .-]+$", examples=["env:test"])
@@ -89,12 +89,13 @@ class VolumePrototype(NewVolumePrototype):
 
     zone: NamedIdentity
     profile: NamedIdentity
+    capacity: Capacity
 
 
 class VolumePatch(Patch):
     name: Name = "a"
-    capacity: Capacity = 1
-    iops: Iops = 1
+    capacity: Capacity = MIN_CAPACITY
+    iops: Iops = 100
     profile: NamedIdentity = NamedIdentity()
     user_tags: UserTags = Field(default_factory=list)
 
@@ -166,7 +167,7 @@ class Volume(Reference):
     status_reasons: list[Any]
     storage_generation: Literal[1, 2]
     user_tags: list[str]
-    volume_attachments: list[dict[str, Any]]
+    volume_attachments: list[dict[str, Any]]  # VolumeAttachmentReferenceVolumeContext
     zone: NamedReference
 
 
@@ -179,7 +180,6 @@ class VolumeProfile(ResponseModel):
 
     adjustable_capacity_states: dict[str, Any]
     adjustable_iops_states: dict[str, Any]
-    availability_modes: dict[str, Any]
     bandwidth: dict[str, Any]
     boot_capacity: dict[str, Any]
     capacity: dict[str, Any]

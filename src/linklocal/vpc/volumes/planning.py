@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from linklocal.errors import Problem, bad_field, not_found_field
 from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
+from linklocal.vpc.images.expressions import ExpressionError, parse
 from linklocal.vpc.naming import fresh_name, name_problems, name_taken
 from linklocal.vpc.references import Identity, resolve
 from linklocal.vpc.resource_groups import resolve_resource_group
@@ -100,7 +101,7 @@ class VolumePlanner:
                 self._connection, self._caller, body.resource_group, f"{prefix}resource_group"
             )
             self.problems += problems
-        allowed_use = self._allowed_use(body.allowed_use, f"{prefix}allowed_use", image)
+        allowed_use = await self._allowed_use(body.allowed_use, f"{prefix}allowed_use", image)
         if len(self.problems) > before:
             return None
         iops = profile.iops(capacity, body.iops)
@@ -133,17 +134,27 @@ class VolumePlanner:
         )
         self._names.add(name)
 
-    def _allowed_use(
+    async def _allowed_use(
         self, asked: AllowedUsePrototype | None, field: str, image: Any
     ) -> dict[str, str] | None:
-        """A boot volume's copy of its image's, with what the body has in its place."""
+        """A boot volume's copy of its image's, with what the body has in its place (contract 8)."""
         if image is None:
             if asked is not None:
-                message = "Only a boot volume has `allowed_use`: leave it out."
+                message = "Only a volume made from an image has `allowed_use`: leave it out."
                 self.problems.append(bad_field(field, message))
             return None
-        given = {} if asked is None else asked.model_dump(exclude_none=True)
-        return {**image["allowed_use"], **given}
+        if asked is None:
+            return dict(image["allowed_use"])
+        action = "is.volume.volume.manage-allowed-use"
+        await self._context.authorizer.require(self._connection, self._caller, action)
+        for member in ("instance", "bare_metal_server"):
+            if (text := getattr(asked, member)) is not None:
+                try:
+                    parse(text)
+                except ExpressionError as error:
+                    message = f"The expression cannot be read: {error}."
+                    self.problems.append(bad_field(f"{field}.{member}", message, text))
+        return {**image["allowed_use"], **asked.model_dump(exclude_none=True)}
 
     async def existing(
         self, body: AttachedVolumePrototype, identity: Identity, field: str, *, boot: bool = False

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from linklocal.errors import Problem, bad_field
 from linklocal.vpc.references import NamedIdentity, resolve_named
+from linklocal.vpc.volumes.model import MIN_CAPACITY
 
-MIN_CAPACITY = 10  # GB
 MAX_BOOT_CAPACITY = 250  # GB
+# linklocal stores nothing, so a volume may grow whether or not it is attached.
+ADJUSTABLE_STATES = ("attached", "unattached")
 MIN_TIERED_IOPS = 3_000
 MAX_IOPS = 48_000
 MAX_BANDWIDTH = 8_192  # Mbps
@@ -62,11 +64,11 @@ class VolumeProfile:
             low, high = _CUSTOM_MIN_IOPS, MAX_IOPS
         else:
             low, high = MIN_TIERED_IOPS, MAX_IOPS
-        adjustable = {"type": "enum", "default": ["attached"], "values": ["attached"]}
+        states = [*ADJUSTABLE_STATES]
+        adjustable = {"type": "enum", "default": states, "values": states}
         return {
             "adjustable_capacity_states": adjustable,
             "adjustable_iops_states": adjustable,
-            "availability_modes": {"type": "fixed", "value": "zonal"},
             "bandwidth": {"type": "dependent"},
             "boot_capacity": _range(MIN_CAPACITY, MAX_BOOT_CAPACITY),
             "capacity": _range(MIN_CAPACITY, self.max_capacity),
