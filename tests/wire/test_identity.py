@@ -111,7 +111,7 @@ def test_the_sdks_authenticator(cloud: Cloud, service_version: str) -> None:
         VPCInstanceAuthenticator(
             url=address, service_version=service_version, iam_profile_id=other["id"]
         ).token_manager.get_token()
-    assert refused.value.code == 400
+    assert refused.value.status_code == 400
 
 
 def test_a_profiles_role_decides_what_its_token_may_do(cloud: Cloud) -> None:
@@ -133,7 +133,7 @@ def test_a_profiles_role_decides_what_its_token_may_do(cloud: Cloud) -> None:
 
     assert seen["total_count"] >= 2
     for refused in (may_not_create, may_not_list):
-        assert refused.value.code == 403
+        assert refused.value.status_code == 403
         assert "the provided token is not authorized" in refused.value.message
 
 

@@ -75,7 +75,7 @@ def test_a_bad_member_is_refused_by_name_and_nothing_changes(
     with pytest.raises(ApiException) as refused:
         cloud.vpc.update_instance(instance["id"], body)
 
-    assert refused.value.code == 400
+    assert refused.value.status_code == 400
     assert target(refused.value)["name"] == f"metadata_service.{member}"
     assert target(refused.value)["type"] == "field"
     assert cloud.vpc.get_instance(instance["id"]).result["metadata_service"] == OFF
@@ -148,7 +148,7 @@ def status_or_gone(cloud: Cloud, instance_id: str) -> str | int:
     try:
         return str(cloud.vpc.get_instance(instance_id).result["status"])
     except ApiException as error:
-        return int(error.code)
+        return int(error.status_code)
 
 
 def test_a_deleted_instance_is_gone(cloud: Cloud) -> None:
@@ -163,7 +163,7 @@ def test_a_deleted_instance_is_gone(cloud: Cloud) -> None:
     assert set(seen) <= {"deleting"}
     with pytest.raises(ApiException) as again:
         cloud.vpc.delete_instance(instance["id"])
-    assert again.value.code == 404
+    assert again.value.status_code == 404
 
 
 def test_stop_and_start(cloud: Cloud) -> None:
@@ -177,4 +177,4 @@ def test_stop_and_start(cloud: Cloud) -> None:
     cloud.wait(instance["id"], "running")
 
     assert action["type"] == "stop"
-    assert refused.value.code == 409
+    assert refused.value.status_code == 409

@@ -48,6 +48,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Unsupported: 501,
     Unavailable: 503,
 }
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _IDENTITY_API = ("/v1/apikeys", "/v1/profiles", "/v1/policies", "/v1/serviceids")
 
 
@@ -243,10 +244,9 @@ def _no_path(path: str) -> Problem:
 
 
 def _allowed_methods(app: FastAPI, scope: Scope) -> set[str]:
-    """The methods of all routes with this path; Starlette names only the first one's."""
-    found: set[str] = set()
-    for route in app.router.routes:
-        match, _ = route.matches(scope)
-        if match is not Match.NONE:
-            found |= set(getattr(route, "methods", None) or ())
-    return found
+    """The methods that this path has, over all routes; Starlette names only the first route's."""
+    return {
+        method
+        for method in _METHODS
+        if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in app.router.routes)
+    }

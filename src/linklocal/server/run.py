@@ -92,15 +92,13 @@ async def _server(settings: ServerSettings, say: Callable[[str], None]) -> None:
     with listening_socket(settings.host, settings.port) as sock:
         host, port = sock.getsockname()[:2]
         url = settings.public_url or f"http://{host}:{port}"
-        async with (
-            build(settings, SystemClock(), url=url, dev=False) as control,
-            serving(control.app, sock),
-        ):
+        async with build(settings, SystemClock(), url=url, dev=False) as control:
             first_key = (await control.bootstrap(None)).api_key
-            say(f"linklocal server: API {url}/v1, IAM {url}/identity/token")
             if first_key is not None:
                 say(f"First API key (shown once): {first_key}")
-            await stop.wait()
+            async with serving(control.app, sock):
+                say(f"linklocal server: API {url}/v1, IAM {url}/identity/token")
+                await stop.wait()
 
 
 def upgrade_database(settings: ServerSettings) -> str:
