@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI
+from pydantic import TypeAdapter
+from starlette.routing import Match
 
 from linklocal.errors import NotAuthenticated
 from linklocal.iam.caller import Caller
@@ -35,6 +37,7 @@ def app_of(*routers: APIRouter, caller: Caller = CALLER, public_url: str | None 
     for router in routers:
         app.include_router(router)
     install_error_handlers(app)
+    app.state.routers = routers
     app.state.authenticator = FakeAuthenticator(caller)
     app.state.public_url = public_url
     return app
@@ -43,13 +46,35 @@ def app_of(*routers: APIRouter, caller: Caller = CALLER, public_url: str | None 
 def client_of(
     *routers: APIRouter, caller: Caller = CALLER, public_url: str | None = None
 ) -> httpx.AsyncClient:
-    """A client of `app_of`, logged in, that sends `version` and `generation`."""
+    """A client of `app_of`, logged in, that sends `version` and `generation`.
+
+    It fails on an answer that is not what the OpenAPI document says.
+    """
+    app = app_of(*routers, caller=caller, public_url=public_url)
+
+    async def check(response: httpx.Response) -> None:
+        await response.aread()
+        _check_documented(app, response)
+
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app_of(*routers, caller=caller, public_url=public_url)),
+        transport=httpx.ASGITransport(app),
         base_url="http://api.test:8080",
         headers={"Authorization": "Bearer token"},
         params=VERSION,
+        event_hooks={"response": [check]},
     )
+
+
+def _check_documented(app: FastAPI, response: httpx.Response) -> None:
+    """The status and the model of a success are those of the route."""
+    request = response.request
+    scope = {"type": "http", "path": request.url.path, "method": request.method, "headers": []}
+    for router in app.state.routers:
+        for route in router.routes:
+            if response.is_success and route.matches(scope)[0] is Match.FULL:
+                assert response.status_code == (route.status_code or 200)
+                if route.response_model is not None:
+                    TypeAdapter(route.response_model).validate_json(response.content, strict=True)
 
 
 async def pages(client: httpx.AsyncClient, path: str, **params: str) -> list[dict[str, Any]]:
