@@ -44,8 +44,12 @@ def _storable(text: str) -> str:
 
 
 def _small(detail: dict[str, Any]) -> dict[str, Any]:
-    text = json.dumps(detail)
-    if len(text) > DETAIL_MOST:
+    text = json.dumps(detail, ensure_ascii=False)
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError("text", "must be Unicode text") from error
+    if size > DETAIL_MOST:
         raise PydanticCustomError("text", "must not be larger than {n} bytes", {"n": DETAIL_MOST})
     if "\\u0000" in text:
         raise PydanticCustomError("text", "must not contain the NUL character")
