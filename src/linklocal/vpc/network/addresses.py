@@ -46,15 +46,14 @@ def check_ipv4(text: str) -> str:
 
 
 def check_cidr(text: str) -> str:
-    """An IPv4 network in CIDR form, host bits zero. Raises PydanticCustomError."""
+    """An IPv4 network in its one canonical CIDR form. Raises PydanticCustomError."""
     try:
-        network = IPv4Network(text)
-    except ValueError as error:
-        message = "must be an IPv4 network such as 10.240.0.0/24, with no bit set after the prefix"
-        raise PydanticCustomError("cidr", message) from error
-    if "/" not in text:
-        raise PydanticCustomError("cidr", "must have a prefix length, such as 10.240.0.0/24")
-    return str(network)
+        if str(IPv4Network(text)) == text:
+            return text
+    except ValueError:
+        pass  # refused below, like a network in another form (a netmask, no prefix length)
+    message = "must be an IPv4 network such as 10.240.0.0/24, with no bit set after the prefix"
+    raise PydanticCustomError("cidr", message)
 
 
 Ipv4 = Annotated[
