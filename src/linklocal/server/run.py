@@ -21,6 +21,8 @@ from linklocal.server.app import build
 from linklocal.settings import ServerSettings
 from linklocal.store import migrations
 
+# Clients keep connections open between calls; one that the server closes first fails just then.
+IDLE_SECONDS = 120
 DRAIN_SECONDS = 2  # what open requests and watch streams get when the server ends
 
 
@@ -63,6 +65,7 @@ async def serving(app: FastAPI, sock: socket.socket) -> AsyncIterator[None]:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
