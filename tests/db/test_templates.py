@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -260,6 +262,24 @@ async def test_a_body_is_checked_as_an_instances_is(api: httpx.AsyncClient) -> N
 
     assert found == REFUSED
     assert (await api.get(PATH)).json()["total_count"] == 0
+
+
+async def test_text_that_cannot_be_stored_is_refused_and_told(api: httpx.AsyncClient) -> None:
+    members: dict[str, Any] = {
+        "user_data": "X",
+        "image.id": {"id": "X"},
+        "keys[0].crn": [{"crn": "X"}],
+    }
+    for target, value in members.items():
+        text = json.dumps(body(**{re.split(r"[.\[]", target)[0]: value}))
+        for escape in ("\\u0000", "\\ud800"):
+            answer = await api.post(
+                PATH,
+                content=text.replace('"X"', f'"{escape}"'),
+                headers={"Content-Type": "application/json"},
+            )
+
+            assert (answer.status_code, errors(answer)) == (400, [("bad_field", target)])
 
 
 async def test_a_template_cannot_start_from_an_existing_volume(

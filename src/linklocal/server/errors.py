@@ -5,6 +5,7 @@ Contract: control-plane 1.3, 1.4 (VPC) and 4.3 (IAM).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -106,6 +107,13 @@ def error_schema_for(path: str) -> type[BaseModel]:
     return IdentityErrors if path.startswith(_IDENTITY_API) else ErrorContainer
 
 
+class _ErrorAnswer(JSONResponse):
+    """Escapes all but ASCII: a refused value may be one that UTF-8 cannot write (half a surrogate)."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
 def error_response(scope: Scope, error: DomainError) -> JSONResponse:
     """The answer to `error` in the shape that the path's API has."""
     status = STATUS[type(error)]
@@ -132,7 +140,7 @@ def _answer(
             "status_code": status,
             "trace": trace,
         }
-    return JSONResponse(content, status, dict(headers))
+    return _ErrorAnswer(content, status, dict(headers))
 
 
 def _item(problem: Problem) -> dict[str, Any]:

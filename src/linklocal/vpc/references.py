@@ -18,14 +18,17 @@ from linklocal.errors import Invalid, Problem, bad_field, missing_field, not_fou
 from linklocal.ids import NAME_MAX, NAME_PATTERN
 
 
-def _no_nul(text: Any) -> Any:
-    if isinstance(text, str) and "\0" in text:
-        raise PydanticCustomError("text", "must not contain the NUL character")
+def storable(text: Any) -> Any:
+    """Validator: refuses what PostgreSQL cannot store, the NUL character and halves of surrogates."""
+    if isinstance(text, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+        raise PydanticCustomError(
+            "text", "must contain neither the NUL character nor half of a surrogate pair"
+        )
     return text
 
 
 # Text that PostgreSQL can store.
-Text = Annotated[str, BeforeValidator(_no_nul), Field(max_length=512)]
+Text = Annotated[str, BeforeValidator(storable), Field(max_length=512)]
 # A resource's name: control-plane contract 1.6.
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from linklocal.settings import Region
 from linklocal.vpc.profiles.catalog import DEFAULT_PROFILE, resolve_profile
@@ -46,3 +49,16 @@ def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
     assert profile is None
     assert problem.code == "not_found"
     assert "bx2-2x8" in problem.message
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x\udfff"])
+def test_text_that_no_database_can_store_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        NamedIdentity.model_validate({"name": text})
+
+    assert [error["loc"] for error in refused.value.errors()] == [("name",)]
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=512))
+def test_all_other_text_is_taken(text: str) -> None:
+    assert NamedIdentity.model_validate({"name": text}).name == text

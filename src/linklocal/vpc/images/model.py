@@ -59,7 +59,7 @@ class Checksums(ResponseModel):
 
 
 class File(ResponseModel):
-    checksums: Checksums
+    checksums: Checksums | None = None
     size: int = Field(description="GB")
 
 

@@ -23,6 +23,7 @@ from linklocal.vpc.references import (
     Prototype,
     ResourceGroupIdentity,
     Text,
+    storable,
 )
 from linklocal.vpc.volumes.model import (
     BootVolumeAttachmentPrototype,
@@ -35,8 +36,6 @@ MAX_KEYS = 50
 
 def _user_data(text: Any) -> Any:
     if isinstance(text, str):
-        if "\0" in text:
-            raise PydanticCustomError("user_data", "`user_data` must not contain NUL characters.")
         size = len(text.encode("utf-8", "surrogatepass"))
         if size > MAX_USER_DATA:
             raise PydanticCustomError(
@@ -47,7 +46,7 @@ def _user_data(text: Any) -> Any:
     return text
 
 
-UserData = Annotated[str, BeforeValidator(_user_data)]
+UserData = Annotated[str, BeforeValidator(storable), BeforeValidator(_user_data)]
 
 
 class _Exact(BaseModel):
