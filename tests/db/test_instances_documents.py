@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy.event import listen
 
 from linklocal.errors import Conflict, Invalid, NotFound
 from linklocal.ids import InstanceId, NodeId
@@ -38,6 +39,7 @@ from linklocal.vpc.network.vpcs.model import VpcPatch
 from linklocal.vpc.network.vpcs.service import VpcService
 from linklocal.vpc.placement_groups.model import PlacementGroupPatch
 from linklocal.vpc.placement_groups.service import PlacementGroupService
+from linklocal.vpc.render import publish_instances
 from linklocal.vpc.volumes.tables import volume_attachments
 
 SETTINGS = st.fixed_dictionaries(
@@ -280,6 +282,28 @@ async def test_writers_at_once_never_leave_a_stale_document(region: Region) -> N
         assert {published[id].metadata_service.response_hop_limit for id in ids} == {
             number % 64 + 1
         }
+
+
+async def test_publishing_takes_a_fixed_number_of_queries(region: Region) -> None:
+    """A rename of a VPC reaches thousands of instances at once."""
+    ids = [
+        InstanceId((await region.create(keys=[{"id": r.KEY}], **KINDS[kind]))["id"])
+        for kind in ("attachments", "interfaces", "attachments", "attachments")
+    ]
+    statements: list[str] = []
+    listen(
+        region.database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: statements.append(statement),
+    )
+    counts = []
+    for wanted in (ids[:2], ids):  # both are on both nodes
+        statements.clear()
+        async with region.database.transaction() as connection:
+            await publish_instances(connection, region.context, wanted)
+        counts.append(len([s for s in statements if not s.startswith("BEGIN")]))
+
+    assert counts[0] == counts[1]
 
 
 async def test_two_that_want_one_name_do_not_both_get_it(region: Region) -> None:

@@ -8,7 +8,7 @@ transaction. Shapes: metadata contract 3.1 (claims), 4 and 5 (lists).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -31,6 +31,8 @@ from linklocal.vpc.network.views import (
 from linklocal.vpc.volumes.views import volume_attachment
 
 METADATA_HOST = "api.metadata.cloud.ibm.com"
+# Instances per query: databases bound the parameters of a statement, SQLite's to 32,766.
+CHUNK = 1000
 
 
 async def publish_instances(
@@ -41,13 +43,10 @@ async def publish_instances(
     Locks the instances in the order of their ids, then reads: what is published is what is committed
     with it. Ids of instances that do not exist are passed over.
     """
-    locking = (
-        select(instances.c.id)
-        .where(instances.c.id.in_(sorted(set(instance_ids))))
-        .order_by(instances.c.id)
-        .with_for_update()
-    )
-    ids = [InstanceId(id) for id in (await connection.execute(locking)).scalars()]
+    ids: list[InstanceId] = []
+    for chunk in _chunks(sorted(set(instance_ids))):
+        locking = select(instances.c.id).where(instances.c.id.in_(chunk)).order_by(instances.c.id)
+        ids += (await connection.execute(locking.with_for_update())).scalars()
     if not ids:
         return {}
     documents = await render_documents(connection, context, ids)
@@ -57,9 +56,16 @@ async def publish_instances(
 async def render_documents(
     connection: AsyncConnection, context: VpcContext, instance_ids: Collection[InstanceId]
 ) -> dict[InstanceId, InstanceDocument]:
-    """Documents by id, from the rows as they are now. A fixed number of queries."""
-    records = await load(connection, instance_ids)
-    return {id: render(record) for id, record in records.items()}
+    """Documents by id, from the rows as they are now. A fixed number of queries for every `CHUNK`."""
+    documents: dict[InstanceId, InstanceDocument] = {}
+    for chunk in _chunks(list(instance_ids)):
+        records = await load(connection, chunk)
+        documents |= {id: render(record) for id, record in records.items()}
+    return documents
+
+
+def _chunks(ids: Sequence[InstanceId]) -> Iterator[Sequence[InstanceId]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
 def render(record: InstanceRecord) -> InstanceDocument:
