@@ -5,15 +5,19 @@ Each is a small class with `__call__(scope, receive, send)`. Contract: control-p
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
+from collections.abc import Iterable
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from linklocal.errors import DomainError, Invalid, Problem
+from linklocal.errors import DomainError, Invalid, Problem, bad_field
 from linklocal.ids import new_request_id
 from linklocal.server.errors import error_response
+from linklocal.server.validation import target_name
 
 MAX_BODY = 1024 * 1024  # bytes, after decompression; the largest member is 64 KiB of user data
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -68,6 +72,8 @@ class Bodies:
         headers = MutableHeaders(scope=scope)
         try:
             body = await _read(receive, headers.get("content-encoding", "identity"))
+            if body is not None and b"\\ud" in body.lower():
+                _check_unicode(body)
         except DomainError as error:
             await error_response(scope, error)(scope, receive, send)
             return
@@ -126,6 +132,37 @@ def _gunzip(body: bytes) -> bytes:
     if not stream.eof:
         raise _refused("The gzip stream of the body is cut off.")
     return plain
+
+
+def _check_unicode(body: bytes) -> None:
+    """JSON can escape half of a surrogate pair, which is no character and which no database stores.
+
+    Raises Invalid with the first such member as target. What is no JSON at all is left to the route.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    broken = _surrogate(value, ())
+    if broken is not None:
+        name = target_name(broken).encode("utf-8", "replace").decode()
+        message = f"`{name}` holds half of a surrogate pair: send valid Unicode."
+        raise Invalid(bad_field(name, message) if name else Problem("invalid_request", message))
+
+
+def _surrogate(value: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
+    """The path of the first text with a lone surrogate; None when all is well."""
+    if isinstance(value, str):
+        return path if any("\ud800" <= c <= "\udfff" for c in value) else None
+    items: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+        if (key := next((k for k in value if _surrogate(k, ()) is not None), None)) is not None:
+            return (*path, key)
+    elif isinstance(value, list):
+        items = enumerate(value)
+    found = (_surrogate(inner, (*path, key)) for key, inner in items)
+    return next((one for one in found if one is not None), None)
 
 
 def _refused(message: str) -> Invalid:
