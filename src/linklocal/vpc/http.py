@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from linklocal.errors import NotFound, PreconditionFailed, bad_field
+from linklocal.errors import NotFound, PreconditionFailed, Problem, bad_field
 from linklocal.vpc.paging import Page, page_query
 from linklocal.vpc.references import raise_if
 
@@ -87,20 +87,25 @@ Generation = Annotated[
 
 
 def api_parameters(request: Request, version: Version, generation: Generation) -> None:
-    """Every operation of the VPC API takes these two. Raises NotFound and Invalid on NUL characters.
+    """Every operation of the VPC API takes these two. Raises NotFound and Invalid.
 
-    No id or name has one, and PostgreSQL cannot even compare with one.
+    No id and no name has a NUL character, and PostgreSQL cannot even compare with one. Lists are sent
+    as one parameter with commas, so of two with one name one would be lost without a word.
     """
     for name, value in request.path_params.items():
         if "\0" in value:
             raise NotFound(name)
-    raise_if(
-        [
-            bad_field(name, f"`{name}` must not contain the NUL character.", type="parameter")
-            for name, value in request.query_params.multi_items()
-            if "\0" in value
-        ]
-    )
+    problems: dict[str, Problem] = {}
+    seen: set[str] = set()
+    for name, value in request.query_params.multi_items():
+        if name in seen:
+            message = f"`{name}` is there more than once: send it once."
+            problems[name] = bad_field(name, message, type="parameter")
+        if "\0" in value:
+            message = f"`{name}` must not contain the NUL character."
+            problems[name] = bad_field(name, message, type="parameter")
+        seen.add(name)
+    raise_if(list(problems.values()))
 
 
 def vpc_router(tag: str) -> APIRouter:

@@ -125,6 +125,14 @@ async def test_a_nul_character_is_nobodys_id_and_no_filter() -> None:
     assert (query.status_code, errors(query)) == (400, [("bad_field", "name")])
 
 
+async def test_a_parameter_that_is_sent_twice_is_refused() -> None:
+    async with client_of(things()) as client:
+        client.params = httpx.QueryParams()
+        answer = await client.get("/v1/things?version=2024-11-12&generation=2&name=a&name=b")
+
+    assert (answer.status_code, errors(answer)) == (400, [("bad_field", "name")])
+
+
 async def test_hrefs_are_under_the_url_that_the_client_used() -> None:
     answer = await get("/v1/things/a", version="2024-11-12", generation="2")
     behind_a_proxy = await get(
