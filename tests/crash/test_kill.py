@@ -201,7 +201,7 @@ def play(state_dir: Path, rounds: int) -> None:
     for n in range(rounds):
         hits += play_round(state_dir, seed + n)
         revision_before, revision = revision, node_revision(state_dir)
-        assert revision > revision_before
+        assert revision >= revision_before  # a kill may come before the first change
     print(f"a request was in flight at {hits} of {rounds} kills")
 
     assert hits * 3 >= rounds
