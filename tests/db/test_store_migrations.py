@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,24 +61,31 @@ def test_upgrading_again_changes_nothing(empty_url: str) -> None:
     migrations.require_current(empty_url)
 
 
-def test_two_processes_may_upgrade_at_once(empty_url: str) -> None:
-    failures: list[BaseException] = []
-    start = threading.Barrier(2)
+UPGRADE = """
+import sys
+from linklocal.store import migrations
+print("ready", flush=True)
+sys.stdin.readline()
+migrations.upgrade(sys.argv[1])
+"""
 
-    def run() -> None:
-        try:
-            start.wait(10)
-            migrations.upgrade(empty_url)
-        except BaseException as error:
-            failures.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+def test_processes_may_upgrade_at_once(empty_url: str) -> None:
+    """As replicas do that are started together."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", UPGRADE, empty_url]
+    processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
 
-    assert failures == []
+    assert [process.returncode for process in processes] == [0, 0, 0]
     assert migrations.is_current(empty_url)
 
 
