@@ -138,7 +138,7 @@ class SubnetService:
             .where(reserved_ips.c.subnet_id.in_(ids))
             .group_by(reserved_ips.c.subnet_id)
         )
-        taken: dict[str, int] = dict((await connection.execute(counting)).tuples().all())
+        taken = {row[0]: row[1] for row in await connection.execute(counting)}
         of = select(vpcs).where(vpcs.c.id.in_(sorted({row._mapping["vpc_id"] for row in rows})))
         networks = {vpc._mapping["id"]: vpc for vpc in await connection.execute(of)}
         groups = await resource_group_references(
