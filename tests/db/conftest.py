@@ -5,40 +5,28 @@ Each test gets a fresh database with the whole schema: a copy of one that was ma
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 from postgres import PostgresServer
 
-import linklocal
-from linklocal.store.engine import Database, metadata, open_database
-
-
-def create_schema(url: str) -> None:
-    for module in pkgutil.walk_packages(linklocal.__path__, "linklocal."):
-        if module.name.endswith(".tables"):
-            importlib.import_module(module.name)
-    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    metadata.create_all(engine)
-    engine.dispose()
+from linklocal.store import migrations
+from linklocal.store.engine import Database, open_database
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    create_schema(f"sqlite:///{path}")
+    migrations.upgrade(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
     name = postgres_server.create()
-    create_schema(postgres_server.url(name))
+    migrations.upgrade(postgres_server.url(name))
     return name
 
 
