@@ -62,7 +62,7 @@ class CertificatesAnswer(Answer):
 
 def node_routes(grants: Grants, certificates: Certificates) -> APIRouter:
     """`iam_tokens`, `certificates`, `tls_certificate`; every request is signed by a node."""
-    router = APIRouter(prefix="/internal/v1", tags=["nodes"])
+    router = APIRouter(prefix="/internal/v1", include_in_schema=False)
 
     @router.post(
         "/iam_tokens", operation_id="exchange_identity_token", response_model=ExchangeAnswer

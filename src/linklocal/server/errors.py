@@ -252,7 +252,14 @@ def _no_path(path: str) -> Problem:
 
 
 def _allowed_methods(app: FastAPI, scope: Scope) -> set[str]:
-    """The methods that this path has, over all routes; Starlette names only the first route's."""
+    """The methods that this path has, over all routes; Starlette names only the first route's.
+
+    A path that is documented literally (`/v1/apikeys/details`) has just its own methods, not those of
+    the template that would also match it.
+    """
+    documented = app.openapi()["paths"].get(scope["path"])
+    if documented is not None:
+        return {method.upper() for method in documented if method.upper() in _METHODS}
     return {
         method
         for method in _METHODS

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from linklocal.vpc.http import Paginated, ResponseModel
 from linklocal.vpc.network.addresses import Cidr
@@ -19,8 +22,19 @@ from linklocal.vpc.references import Name, NamedIdentity, Patch, Prototype, Reso
 from linklocal.vpc.resource_groups import ResourceGroupReference
 
 
+def _no_hub(value: bool) -> bool:
+    if value:
+        raise PydanticCustomError("hub", "`enable_hub` must be false: DNS hubs are not supported.")
+    return value
+
+
+NoHub = Annotated[
+    bool, AfterValidator(_no_hub), WithJsonSchema({"type": "boolean", "const": False})
+]
+
+
 class DnsPrototype(Prototype):
-    enable_hub: Literal[False] | None = None
+    enable_hub: NoHub | None = None
 
 
 class VpcPrototype(Prototype):
