@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from linklocal.errors import Problem, bad_field, missing_field
 from linklocal.ids import generated_name, new_regional_id
@@ -91,8 +91,19 @@ class IcmpRulePrototype(_Rule):
     code: Annotated[int, Field(ge=0, le=255)] | None = None
 
 
+def _kind(body: object) -> str:
+    """Tags of the union; what is no known protocol is refused by the plain rule, in its words."""
+    protocol = body.get("protocol") if isinstance(body, dict) else getattr(body, "protocol", None)
+    if protocol in ("tcp", "udp"):
+        return "#ports"
+    return "#icmp" if protocol == "icmp" else "#plain"
+
+
 RulePrototype = Annotated[
-    PlainRulePrototype | PortRulePrototype | IcmpRulePrototype, Field(discriminator="protocol")
+    Annotated[PlainRulePrototype, Tag("#plain")]
+    | Annotated[PortRulePrototype, Tag("#ports")]
+    | Annotated[IcmpRulePrototype, Tag("#icmp")],
+    Discriminator(_kind),
 ]
 
 
