@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.fleet import Host
+from fakes.fleet import Host, rsa_key
 from fakes.iam import IamServer, iam_server, replica
 from sqlalchemy import func, select
 
 from linklocal.errors import NotAuthenticated, OperatorError
+from linklocal.fleet import nodes
 from linklocal.iam.signing_keys import TOKEN_LIFE
 from linklocal.iam.tables import api_keys, secrets
 from linklocal.store.engine import Database
@@ -164,8 +165,6 @@ async def test_a_node_cannot_make_itself_a_user(server: IamServer) -> None:
     """Nodes' keys are published beside IAM's, but access tokens are not verified with them."""
     host = await Host("node-1").join(server.database, server.clock.now())
     published = (await server.http.get("/identity/keys")).json()["keys"]
-    from fakes.fleet import rsa_key
-
     own = SigningKey(host.identity_kid, rsa_key().private_pem())
     good = await server.iam.signing_keys.verify(await server.token())
 
@@ -175,8 +174,6 @@ async def test_a_node_cannot_make_itself_a_user(server: IamServer) -> None:
 
 
 async def test_a_revoked_nodes_key_is_published_no_more(server: IamServer) -> None:
-    from linklocal.fleet import nodes
-
     host = await Host("node-1").join(server.database, server.clock.now())
     async with server.database.transaction() as connection:
         await nodes.revoke(connection, host.node_id, now=server.clock.now())
