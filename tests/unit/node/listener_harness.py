@@ -50,6 +50,7 @@ class Stage:
         upstream: Upstream | None = None,
         totals: Totals | None = None,
         rate: float = 10_000.0,
+        loopback: bool = True,
         **limits: Any,
     ) -> None:
         self.sink = Sink()
@@ -63,7 +64,7 @@ class Stage:
             events=self.sink,
             limits=replace(Limits(), **limits),
             clock=self.clock,
-            host_policy=HostPolicy(loopback=True),
+            host_policy=HostPolicy(loopback=loopback),
             rate=rate,
             totals=self.totals,
         )
