@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 from pathlib import Path
 
 import psycopg
@@ -97,6 +98,8 @@ async def test_writers_take_turns(database: Database) -> None:
 
 
 async def test_cancelled_writers_leave_the_database_usable(database: Database) -> None:
+    """And no connection: each is a thread on SQLite."""
+    threads = threading.active_count()
     chance = random.Random(7)
     for round in range(30):
         writers = [asyncio.create_task(add(database, f"{round}-{n}")) for n in range(4)]
@@ -111,6 +114,9 @@ async def test_cancelled_writers_leave_the_database_usable(database: Database) -
         before = await count(database)
         await add(database, "last")
         assert await count(database) == before + 1
+        await database.close()
+        while threading.active_count() > threads:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_duplicate_is_not_an_outage(database: Database) -> None:
