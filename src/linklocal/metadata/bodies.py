@@ -15,18 +15,22 @@ MAX_BODY = 64 * 1024
 
 
 class _Unreadable(ValueError):
-    pass
+    """JSON to Python's parser, but not to us. The message is for the user."""
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        raise _Unreadable("a property stands twice")
+    out: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in out:
+            raise _Unreadable(
+                f"The request body has the property `{name[:64]}` twice: send it once."
+            )
+        out[name] = value
     return out
 
 
 def _no_constants(name: str) -> Any:
-    raise _Unreadable(f"{name} is no JSON")
+    raise _Unreadable(f"The request body has `{name}`, which is not JSON.")
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -39,6 +43,8 @@ def read_object(body: bytes) -> dict[str, Any]:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
         )
+    except _Unreadable as error:
+        raise refusal(400, "invalid_request", str(error), "body") from error
     except (ValueError, RecursionError) as error:
         message = "The request body is not valid JSON: send one JSON object, or no body."
         raise refusal(400, "invalid_request", message, "body") from error
@@ -69,7 +75,9 @@ def integer(
     value = body[name]
     if type(value) is int and lowest <= value <= highest:
         return value, []
-    shown = str(value)[:32] if isinstance(value, int | float | str) else None
+    shown = None
+    if isinstance(value, int | float | str):
+        shown = (value if isinstance(value, str) else json.dumps(value))[:32]
     kind = "" if type(value) is int else "an integer "
     message = f"The value provided for the `{name}` field must be {kind}between `{lowest}` and `{highest}`."
     return default, [Problem("invalid_value", message, Target(name, "field", shown))]

@@ -7,6 +7,7 @@ The first check that fails is the answer.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -36,6 +37,7 @@ FORWARDING_PREFIX = "sec-fetch-"
 IGNORED_PARAMETERS = frozenset({"generation", "maturity"})
 PAGE_PARAMETERS = frozenset({"limit", "start"})
 MAX_PARAMETERS = 32
+_LIMIT = re.compile("[0-9]{1,3}")
 
 NOT_ENABLED = "The metadata service is not enabled on the provided instance."
 BAD_TOKEN = "The provided token is invalid or expired."  # noqa: S105 - a message, no password
@@ -62,10 +64,10 @@ def check_not_forwarded(request: Request) -> None:
             raise refusal(
                 400,
                 "forbidden_header",
-                f"The request has the header `{name}`, which proxies and browsers add: call the metadata "
-                "service directly from the instance.",
+                f"The request has the header `{name[:64]}`, which proxies and browsers add: call the "
+                "metadata service directly from the instance.",
                 "forwarded",
-                Target(name, "header"),
+                Target(name[:64], "header"),
             )
 
 
@@ -150,18 +152,16 @@ def check_parameters(query: Query, *, paginated: bool) -> tuple[int | None, str 
                 "query",
                 Target(name[:64], "parameter"),
             )
+        target = Target(name, "parameter", value[:64])
+        if name in query.repeated:
+            message = f"The `{name}` query parameter stands more than once: send it once."
+            raise refusal(400, "invalid_value", message, name, target)
         if name == "start":
             start = value
-        elif (
-            value.isascii()
-            and value.isdigit()
-            and 1 <= int(value[:4]) <= MAX_LIMIT
-            and len(value) < 4
-        ):
+        elif _LIMIT.fullmatch(value) and 1 <= int(value) <= MAX_LIMIT:
             limit = int(value)
         else:
             message = f"The `limit` value must be between `1` and `{MAX_LIMIT}`."
-            target = Target("limit", "parameter", value[:64])
             raise refusal(400, "invalid_value", message, "limit", target)
     return limit, start
 

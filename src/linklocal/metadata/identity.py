@@ -7,6 +7,7 @@ asked through `Upstream`. The CSR is checked by the server, which signs it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
@@ -14,7 +15,7 @@ from uuid import uuid4
 from linklocal.clock import rfc3339_ms, rfc3339_s
 from linklocal.errors import Problem, Target
 from linklocal.metadata.bodies import integer, read_object, unknown
-from linklocal.metadata.errors import Refusal
+from linklocal.metadata.errors import Refusal, server_refusal, without_secrets
 from linklocal.metadata.served import Served
 from linklocal.metadata.views import to_bytes
 from linklocal.metadata.wire import (
@@ -29,18 +30,34 @@ from linklocal.tokens import identity_claims
 TOKEN_SECONDS = (300, 5, 3600)  # default, lowest, highest
 CERTIFICATE_SECONDS = (3600, 300, 3600)
 NONCE_MAX = 256
+SELECTOR_MAX = 512
+SELECTOR_SHOWN = 128  # in events
 SELECTORS: tuple[Literal["id", "crn", "name"], ...] = ("id", "crn", "name")
 
 T = TypeVar("T")
 
-# An operation's answer: body and non-secret facts for its event.
-Answer = tuple[bytes, dict[str, Any]]
-Operation = Callable[[Request, Served, Upstream, str], Awaitable[Answer]]
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of an operation. `token` is the verified identity token, "" on create token.
+
+    `detail` takes non-secret facts for the event, before anything is refused.
+    """
+
+    request: Request
+    served: Served
+    upstream: Upstream
+    token: str = field(repr=False)
+    detail: dict[str, Any]
 
 
-async def create_token(request: Request, served: Served, upstream: Upstream, token: str) -> Answer:
+Operation = Callable[[Call], Awaitable[bytes]]  # -> the answer's body
+
+
+async def create_token(call: Call) -> bytes:
     """`PUT /identity/v1/token` (contract 3.1). Raises Refusal."""
-    body = read_object(request.body)
+    body, served = read_object(call.request.body), call.served
+    call.detail["nonce"] = "nonce" in body
     problems = unknown(body, frozenset({"expires_in", "nonce"}))
     expires_in, wrong = integer(body, "expires_in", *TOKEN_SECONDS)
     problems += wrong
@@ -51,6 +68,7 @@ async def create_token(request: Request, served: Served, upstream: Upstream, tok
         problems.append(Problem("invalid_value", message, Target("nonce")))
     if problems:
         raise Refusal(400, problems, "fields")
+    call.detail["expires_in"] = expires_in
     now = served.clock.now()
     document = served.document
     signed = await served.signer.sign(
@@ -72,7 +90,7 @@ async def create_token(request: Request, served: Served, upstream: Upstream, tok
     }
     if nonce is not None:
         answer["nonce"] = nonce
-    return to_bytes(answer), {"nonce": nonce is not None, "expires_in": expires_in}
+    return to_bytes(answer)
 
 
 def _is_nonce(value: Any) -> bool:
@@ -83,17 +101,23 @@ def _is_nonce(value: Any) -> bool:
     )
 
 
-async def exchange(request: Request, served: Served, upstream: Upstream, token: str) -> Answer:
+async def exchange(call: Call) -> bytes:
     """`POST /identity/v1/iam_tokens` (contract 3.2). Raises Refusal."""
-    selector = _selector(read_object(request.body))
-    made = await _ask(upstream.exchange(token, selector))
+    selector = _selector(read_object(call.request.body))
+    if selector is not None:
+        call.detail["profile"] = {
+            "by": selector.by,
+            "value": without_secrets(selector.value[:SELECTOR_SHOWN]),
+        }
+    made = await _ask(call.upstream.exchange(call.token, selector))
+    call.detail["profile_id"] = made.profile_id
     answer = {
         "access_token": made.access_token,
         "created_at": rfc3339_s(_moment(made.issued_at)),
         "expires_at": rfc3339_s(_moment(made.expires_at)),
         "expires_in": made.expires_at - made.issued_at,
     }
-    return to_bytes(answer), {"profile_id": made.profile_id}
+    return to_bytes(answer)
 
 
 def _selector(body: dict[str, Any]) -> ProfileSelector | None:
@@ -114,8 +138,12 @@ def _selector(body: dict[str, Any]) -> ProfileSelector | None:
             problems.append(Problem("missing_field", message, Target("trusted_profile.id")))
         for name in named:
             value = given[name]
-            if not isinstance(value, str) or not 1 <= len(value) <= 512:
-                message = f"The value provided for the `{name}` field must be 1 to 512 characters."
+            # Printable: a lone surrogate or NUL would not get through to the server.
+            if not (
+                isinstance(value, str) and 1 <= len(value) <= SELECTOR_MAX and value.isprintable()
+            ):
+                length = f"1 to {SELECTOR_MAX} printable characters"
+                message = f"The value provided for the `{name}` field must be {length}."
                 problems.append(
                     Problem("invalid_value", message, Target(f"trusted_profile.{name}"))
                 )
@@ -126,9 +154,9 @@ def _selector(body: dict[str, Any]) -> ProfileSelector | None:
     return selector
 
 
-async def certificate(request: Request, served: Served, upstream: Upstream, token: str) -> Answer:
+async def certificate(call: Call) -> bytes:
     """`POST /identity/v1/certificates` (contract 3.3). Raises Refusal."""
-    body = read_object(request.body)
+    body = read_object(call.request.body)
     problems = unknown(body, frozenset({"csr", "expires_in"}))
     expires_in, wrong = integer(body, "expires_in", *CERTIFICATE_SECONDS)
     problems += wrong
@@ -136,14 +164,15 @@ async def certificate(request: Request, served: Served, upstream: Upstream, toke
     if "csr" not in body:
         message = "The `csr` field is required: send a PEM certificate signing request."
         problems.append(Problem("missing_field", message, Target("csr")))
-    elif not isinstance(csr, str):
-        message = "The value provided for the `csr` field must be a string."
+    elif not (isinstance(csr, str) and csr.isascii()):
+        message = "The value provided for the `csr` field must be a string of PEM."
         problems.append(Problem("invalid_value", message, Target("csr")))
     elif not csr.strip():
         problems.append(Problem("missing_value", "The `csr` field has no value.", Target("csr")))
     if problems:
         raise Refusal(400, problems, "fields")
-    made = await _ask(upstream.certificate(token, str(csr), expires_in))
+    call.detail["expires_in"] = expires_in
+    made = await _ask(call.upstream.certificate(call.token, str(csr), expires_in))
     answer = {
         "certificates": list(made.certificates),
         "created_at": rfc3339_s(_moment(made.issued_at)),
@@ -151,7 +180,7 @@ async def certificate(request: Request, served: Served, upstream: Upstream, toke
         "expires_in": made.expires_at - made.issued_at,
         "id": str(uuid4()),
     }
-    return to_bytes(answer), {"expires_in": expires_in}
+    return to_bytes(answer)
 
 
 async def _ask(asked: Awaitable[T]) -> T:
@@ -159,7 +188,7 @@ async def _ask(asked: Awaitable[T]) -> T:
     try:
         return await asked
     except UpstreamRefused as error:
-        raise Refusal(error.status, error.problem, error.problem.rule or "server") from error
+        raise server_refusal(error) from error
     except UpstreamUnavailable as error:
         message = (
             "The control plane cannot be reached, and only it can decide this: try again later. Metadata "

@@ -6,6 +6,7 @@ the first read of a path, no JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import date
@@ -22,11 +23,16 @@ from linklocal.metadata.wire import Request, Response, Upstream
 
 # From this version date on, only `/identity/...` has the identity operations (contract 2.1).
 LEGACY_ENDED = date(2025, 8, 26)
+_ID = re.compile(r"[-0-9a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `view` names what a GET shows; `item` whether the path ends in an id."""
+    """One method of one path.
+
+    `view` names what a GET shows; an `item`'s path ends in `/`, where its id follows. `run` is an identity
+    operation. `until` is the first version date without this path: all others are there at every date.
+    """
 
     method: str
     path: str
@@ -34,20 +40,20 @@ class Route:
     view: str | None = None
     item: bool = False
     run: identity.Operation | None = None
-    legacy: bool = False
+    until: date | None = None
 
 
-def _identity(prefix: str, exchange: str, *, legacy: bool) -> list[Route]:
+def _identity(prefix: str, exchange: str, until: date | None = None) -> list[Route]:
     token = "is.metadata.jwt-token.create"  # noqa: S105 - an event's name
     return [
-        Route("PUT", f"{prefix}/token", token, run=identity.create_token, legacy=legacy),
+        Route("PUT", f"{prefix}/token", token, run=identity.create_token, until=until),
         Route(
             "POST", f"{prefix}/{exchange}", "is.metadata.computeresource-token.request",
-            run=identity.exchange, legacy=legacy,
+            run=identity.exchange, until=until,
         ),
         Route(
             "POST", f"{prefix}/certificates", "is.metadata.certificate.create",
-            run=identity.certificate, legacy=legacy,
+            run=identity.certificate, until=until,
         ),
     ]  # fmt: skip
 
@@ -62,8 +68,8 @@ def _listed(base: str, name: str, noun: str, one: str = "get") -> list[Route]:
 
 _INSTANCE = "/metadata/v1/instance"
 ROUTES: tuple[Route, ...] = (
-    *_identity("/identity/v1", "iam_tokens", legacy=False),
-    *_identity("/instance_identity/v1", "iam_token", legacy=True),
+    *_identity("/identity/v1", "iam_tokens"),
+    *_identity("/instance_identity/v1", "iam_token", LEGACY_ENDED),
     Route("GET", _INSTANCE, "is.metadata.instance.read", view="instance"),
     Route(
         "GET",
@@ -93,6 +99,8 @@ for _entry in ROUTES:
 def find(path: str) -> tuple[dict[str, Route], str | None]:
     """The methods of a path and the id at its end. Paths are compared as they were sent: an encoded,
     doubled or trailing slash is another path (contract 2.2, 404)."""
+    if "%" in path:
+        return {}, None
     methods = _BY_PATH.get(path)
     if methods is not None and not path.endswith("/"):
         return methods, None
@@ -103,21 +111,27 @@ def find(path: str) -> tuple[dict[str, Route], str | None]:
 def handle(request: Request, served: Served, upstream: Upstream) -> Response | Awaitable[Response]:
     """Answer one request of the instance. Never raises for anything that a client can send."""
     methods, id = find(request.path)
+    if served.document.kind == "bare_metal_server":
+        # Identity operations only, on the newer path only (contract 6).
+        methods = {m: r for m, r in methods.items() if r.run is not None and r.until is None}
     route = methods.get(request.method)
     operation = _operation(route, served.document)
     detail: dict[str, Any] = {}
+    if route is not None and route.run is not None:
+        detail["path"] = "identity" if route.until is None else "instance_identity"
     try:
         gate.check_enabled(served)
         if route is not None and route.run is identity.create_token:
             gate.check_not_forwarded(request)
-        route = _offered(request, methods, served.document)
+        if route is None:
+            raise _not_offered(request, methods)
         query = gate.parse_query(request.query)
         version = gate.check_version(query, served.clock.now().date())
         detail["version"] = version.isoformat()
-        if route.legacy and version >= LEGACY_ENDED:
+        if route.until is not None and version >= route.until:
             newer = request.path.replace("/instance_identity/", "/identity/")
             newer = newer.replace("/iam_token", "/iam_tokens")
-            raise _no_path(f"From version {LEGACY_ENDED} on, this is `{newer}`.")
+            raise _no_path(f"From version {route.until} on, this is `{newer}`.")
         paginated = route.view in PAGINATED and not route.item
         limit, start = gate.check_parameters(query, paginated=paginated)
         token = ""
@@ -126,8 +140,8 @@ def handle(request: Request, served: Served, upstream: Upstream) -> Response | A
         else:
             token = gate.check_authorization(request, served)
         if route.run is not None:
-            detail["path"] = "instance_identity" if route.legacy else "identity"
-            return _run(route.run, request, served, upstream, token, operation, detail)
+            call = identity.Call(request, served, upstream, token, detail)
+            return _run(route.run, call, operation)
         body = _view(route, request, served, id, limit, start)
     except Refusal as refused:
         return response_to(refused, operation=operation, detail=detail)
@@ -142,20 +156,12 @@ def _operation(route: Route | None, document: InstanceDocument) -> str:
     return route.operation
 
 
-def _offered(request: Request, methods: dict[str, Route], document: InstanceDocument) -> Route:
-    if document.kind == "bare_metal_server":
-        # Identity operations only, on the newer path only (contract 6).
-        methods = {m: r for m, r in methods.items() if r.run is not None and not r.legacy}
+def _not_offered(request: Request, methods: dict[str, Route]) -> Refusal:
     if not methods:
-        raise _no_path("See the metadata API's reference for the paths that there are.")
-    route = methods.get(request.method)
-    if route is None:
-        allowed = ", ".join(sorted(methods))
-        problem = Problem(
-            "invalid_request", f"`{request.method[:16]}` is not offered here: use {allowed}."
-        )
-        raise Refusal(405, problem, "method", (("Allow", allowed),))
-    return route
+        return _no_path("See the metadata API's reference for the paths that there are.")
+    allowed = ", ".join(sorted(methods))
+    message = f"`{request.method[:16]}` is not offered here: use {allowed}."
+    return Refusal(405, Problem("invalid_request", message), "method", (("Allow", allowed),))
 
 
 def _no_path(hint: str) -> Refusal:
@@ -172,9 +178,13 @@ def _view(
 ) -> bytes:
     assert route.view is not None
     if route.item:
-        body = served.views.item(route.view, id or "")
+        id = id or ""
+        target = Target("id", "parameter", id[:128])
+        if _ID.fullmatch(id) is None:
+            message = "An id has 1 to 64 characters of `a-z`, `0-9`, `-` and `_`."
+            raise refusal(404, "invalid_value", message, "item", target)
+        body = served.views.item(route.view, id)
         if body is None:
-            target = Target("id", "parameter", (id or "")[:128])
             message = "The instance has no such resource: list them to see their ids."
             raise refusal(404, "not_found", message, "item", target)
         return body
@@ -188,15 +198,12 @@ def _view(
         raise refusal(400, "invalid_value", message, "start", target) from error
 
 
-async def _run(
-    run: identity.Operation, request: Request, served: Served, upstream: Upstream, token: str,
-    operation: str, detail: dict[str, Any],
-) -> Response:  # fmt: skip
+async def _run(run: identity.Operation, call: identity.Call, operation: str) -> Response:
     try:
-        body, facts = await run(request, served, upstream, token)
+        body = await run(call)
     except Refusal as refused:
-        return response_to(refused, operation=operation, detail=detail)
-    return Response(200, body, new_request_id(), operation, detail={**detail, **facts})
+        return response_to(refused, operation=operation, detail=call.detail)
+    return Response(200, body, new_request_id(), operation, detail=call.detail)
 
 
 def refuse(

@@ -7,7 +7,8 @@ this instance's. Metadata contract 2.2 (401) and 3.1.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 from linklocal.clock import Clock
 from linklocal.document import InstanceDocument
@@ -22,7 +23,15 @@ from linklocal.tokens import (
     verify_identity_token,
 )
 
-MAX_TOKENS_KEPT = 256  # per instance; about 100 bytes each
+MAX_TOKENS_KEPT = 256  # per instance; about 200 bytes each
+
+
+class _Checked(NamedTuple):
+    """What is remembered of a token whose signature was checked; compared at every use."""
+
+    expires: int
+    epoch: int
+    keys: PublicKeys  # with which it was checked: a node that joins anew gets another key
 
 
 class Signer(Protocol):
@@ -51,8 +60,8 @@ class Served:
         self.signer = signer
         self.clock = clock
         self._views: Views | None = None
-        # SHA-256 of a token whose signature was checked -> its expiry in epoch seconds.
-        self._tokens: dict[bytes, int] = {}
+        # By SHA-256, so that a dump of the memory of this cache holds no token.
+        self._tokens: dict[bytes, _Checked] = {}
 
     @property
     def views(self) -> Views:
@@ -74,26 +83,30 @@ class Served:
     def check_token(self, token: str) -> None:
         """Raises TokenRefused unless the token is valid on this instance now.
 
-        A verified token is remembered, so that a read costs a hash and a look-up; its expiry is
-        compared at every use.
+        A verified token is remembered, so that a read costs a hash and a look-up; expiry, epoch and
+        the node's key are compared at every use.
         """
         if len(token) > MAX_TOKEN_CHARS:
             raise TokenRefused("malformed")
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        expires = self._tokens.get(digest)
-        now = self.clock.now()
-        if expires is not None:
-            if now.timestamp() >= expires:
-                del self._tokens[digest]
-                raise TokenRefused("expired")
-            return
-        verified = verify_identity_token(token, self.signer.keys, now)
+        checked = self._tokens.get(digest)
+        now, keys = self.clock.now(), self.signer.keys
+        if checked is None or checked.keys is not keys:
+            self._tokens.pop(digest, None)
+            checked = self._verify(token, now, keys)
+            if len(self._tokens) >= MAX_TOKENS_KEPT:
+                del self._tokens[next(iter(self._tokens))]  # the oldest one
+            self._tokens[digest] = checked
+        elif now.timestamp() >= checked.expires:
+            del self._tokens[digest]
+            raise TokenRefused("expired")
+        if checked.epoch < self.document.tokens_valid_after:
+            raise TokenRefused("expired", "the instance was stopped since")
+
+    def _verify(self, token: str, now: datetime, keys: PublicKeys) -> _Checked:
+        verified = verify_identity_token(token, keys, now)
         if verified["iss"] != identity_issuer(self.signer.region):
             raise TokenRefused("claims", "`iss`")
         if identity_instance(verified) != self.document.instance_id:
             raise TokenRefused("claims", "issued to another instance")
-        if identity_epoch(verified) < self.document.tokens_valid_after:
-            raise TokenRefused("expired", "the instance was stopped since")
-        if len(self._tokens) >= MAX_TOKENS_KEPT:
-            del self._tokens[next(iter(self._tokens))]  # the oldest one
-        self._tokens[digest] = int(verified["exp"])
+        return _Checked(int(verified["exp"]), identity_epoch(verified), keys)

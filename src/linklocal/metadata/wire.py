@@ -25,8 +25,9 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    # Not in the repr: a token, a CSR must not get into a log with a traceback.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     base: str = "http://api.metadata.cloud.ibm.com"
 
 
@@ -42,7 +43,7 @@ class Response:
     """
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     trace: str
     operation: str = ""
     reason: str | None = None
@@ -64,7 +65,7 @@ class ProfileSelector:
 class IamToken:
     """An IAM access token as the server issued it; times are epoch seconds."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     issued_at: int
     expires_at: int
     profile_id: str
