@@ -30,14 +30,14 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 
 test: $(VENV)/.dev ## every test but the long loops; T=path narrows the run
-	$(BIN)/pytest -m "not long" $(T)
+	$(BIN)/pytest -n auto --dist loadfile -m "not long" $(T)
 
 test-long: $(VENV)/.dev ## the long loops
 	$(BIN)/pytest -m long --timeout 7200 $(T)
 
-lock: $(UV) ## resolve the dependencies anew into locks/
-	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q --upgrade -o locks/runtime.txt --group build
-	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q --upgrade -c locks/runtime.txt -o locks/dev.txt --group dev
+lock: $(UV) ## resolve the dependencies into locks/, keeping what fits; UPGRADE=--upgrade for newer ones
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q $(UPGRADE) -o locks/runtime.txt --group build
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q $(UPGRADE) -c locks/runtime.txt -o locks/dev.txt --group dev
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

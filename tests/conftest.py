@@ -7,6 +7,7 @@ that no run is green because something was absent.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import NoReturn
@@ -14,24 +15,19 @@ from typing import NoReturn
 import postgres
 import pytest
 
-_MISSING = pytest.StashKey[dict[str, str]]()
+_REASON = re.compile(r"needs (?P<what>.+): apt-get install (?P<package>[\w.+-]+)")
 # Debian keeps nft, ip and the like where only root looks.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_MISSING] = {}
 
 
 def in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
-def give_up(config: pytest.Config, what: str, package: str | None = None) -> NoReturn:
+def give_up(what: str, package: str | None = None) -> NoReturn:
     """End the running test for want of something: failure in CI, named skip elsewhere."""
     reason = f"needs {what}"
     if package is not None:
-        config.stash[_MISSING][package] = what
         reason += f": apt-get install {package}"
     if in_ci():
         pytest.fail(reason, pytrace=False)
@@ -42,15 +38,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         tool, package = marker.args
         if shutil.which(tool, path=_PATH) is None:
-            give_up(item.config, tool, package)
+            give_up(tool, package)
     if item.get_closest_marker("root") is not None and os.geteuid() != 0:
-        give_up(item.config, "root")
+        give_up("root")
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    missing = config.stash[_MISSING]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested and the line that mends it. Read from the reports, which workers send too."""
+    reports = [*terminalreporter.getreports("skipped"), *terminalreporter.getreports("failed")]
+    found = {_REASON.search(str(report.longrepr)) for report in reports}
+    missing = {match["package"]: match["what"] for match in found if match is not None}
     if missing:
         terminalreporter.section("missing tools")
         terminalreporter.line(f"not tested here: what needs {', '.join(sorted(missing.values()))}")
@@ -58,10 +55,10 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[postgres.PostgresServer]:
+def postgres_server() -> Iterator[postgres.PostgresServer]:
     """One server for the whole session, started when the first test asks for it."""
     where = postgres.binaries()
     if where is None:
-        give_up(request.config, "PostgreSQL", postgres.PACKAGE)
+        give_up("PostgreSQL", postgres.PACKAGE)
     with postgres.start(where) as server:
         yield server
