@@ -89,14 +89,14 @@ def start(where: Path) -> Iterator[PostgresServer]:
     # Not below pytest's folders: those are closed to the unprivileged user, and a socket's path is short.
     folder = Path(tempfile.mkdtemp(prefix="linklocal-pg-"))
     os.chown(folder, account.pw_uid, account.pw_gid)
+    make = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
     become = ["setpriv", "--pdeathsig=INT"]  # a killed test run leaves no server behind
     if os.geteuid() == 0:
         become += [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     data, log = folder / "data", folder / "log"
     try:
         subprocess.run(
-            [*become, where / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
-            + ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"],
+            [*become, where / "initdb", "-D", data, *make, "--no-instructions"],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,

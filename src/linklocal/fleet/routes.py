@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -113,18 +113,25 @@ def _event(index: int, body: EventBody) -> Event:
         raise Invalid(Problem("invalid_value", message, Target(f"events[{index}].time"))) from error
 
 
-class _WatchResponse(StreamingResponse):
+class WatchResponse(StreamingResponse):
     """A stream that ends when its reader stops reading, and that closes what it reads from."""
+
+    def __init__(self, lines: AsyncGenerator[bytes, None], patience: float = SEND_SECONDS) -> None:
+        super().__init__(lines, media_type="application/x-ndjson")
+        self._lines = lines
+        self._patience = patience
 
     async def stream_response(self, send: Send) -> None:
         async def send_in_time(message: MutableMapping[str, Any]) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await send(message)
 
         try:
             await super().stream_response(send_in_time)
         except TimeoutError:
             return  # without the last chunk: the server closes the connection
+        finally:
+            await self._lines.aclose()
 
 
 def fleet_routes(
@@ -153,12 +160,12 @@ def fleet_routes(
         async with database.transaction() as connection:
             await nodes.seen(connection, node.node_id, clock.now())
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def lines() -> AsyncGenerator[bytes, None]:
             async with aclosing(feed.changes(node.node_id, after)) as changes:
                 async for change in changes:
                     yield change.to_line()
 
-        return _WatchResponse(lines(), media_type="application/x-ndjson")
+        return WatchResponse(lines())
 
     @router.post("/status")
     async def status(node: CurrentNode, body: StatusBody) -> dict[str, Any]:

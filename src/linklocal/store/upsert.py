@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 
 def upsert(connection: AsyncConnection, table: Table, columns: Sequence[str]) -> Insert:
@@ -25,19 +26,14 @@ def upsert(connection: AsyncConnection, table: Table, columns: Sequence[str]) ->
     )
 
 
-def insert_new(connection: AsyncConnection, table: Table) -> Insert:
+def insert_new(connection: AsyncConnection, table: Table) -> ReturningInsert[Any]:
     """An insert that leaves a row with the same primary key alone; RETURNING tells whether it was new.
 
     On PostgreSQL it waits for an uncommitted row of the same key, and so never lets two in.
     """
+    keys = list(table.primary_key.columns)
     if connection.dialect.name == "postgresql":
-        return (
-            postgresql_insert(table)
-            .on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
-            .returning(*table.primary_key.columns)
-        )
-    return (
-        sqlite_insert(table)
-        .on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
-        .returning(*table.primary_key.columns)
-    )
+        new: Insert = postgresql_insert(table).on_conflict_do_nothing(index_elements=keys)
+    else:
+        new = sqlite_insert(table).on_conflict_do_nothing(index_elements=keys)
+    return new.returning(*keys)
