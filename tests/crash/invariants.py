@@ -7,12 +7,11 @@ import json
 import sqlite3
 from pathlib import Path
 
-from linklocal.server.app import build
-from linklocal.vpc.render import render_documents
-
 from linklocal.clock import SystemClock
 from linklocal.document import InstanceDocument
+from linklocal.server.app import build
 from linklocal.settings import ServerSettings
+from linklocal.vpc.render import render_documents
 
 # Each query lists rows that must not exist.
 ORPHANS = {
