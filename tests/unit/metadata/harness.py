@@ -22,12 +22,15 @@ VERSION = "version=2025-08-26"
 
 
 class Instance:
-    """One served instance with a clock that stands still."""
+    """One served instance; its clock stands still until a test moves it."""
 
     def __init__(
-        self, document: InstanceDocument | None = None, signer: FakeSigner | None = None
+        self,
+        document: InstanceDocument | None = None,
+        signer: FakeSigner | None = None,
+        clock: FakeClock | None = None,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.signer = signer or FakeSigner()
         self.served = Served(document or full_document(), self.signer, self.clock)
         self.upstream = FakeUpstream()

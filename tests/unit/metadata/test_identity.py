@@ -100,6 +100,51 @@ def test_all_problems_of_a_body_are_told(instance: Instance) -> None:
     assert names == {"expires_in", "nonce", "x"}
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"nonce":"a","nonce":"b"}', "`nonce` twice"),
+        (b'{"x":{"y":1,"y":1}}', "`y` twice"),
+        (b'{"expires_in":NaN}', "`NaN`"),
+        (b'{"expires_in":-Infinity}', "`-Infinity`"),
+        (b"[]", "must be a JSON object"),
+        (b"nonce=a", "not valid JSON"),
+        (b" " * 65_537, "64 KiB"),
+    ],
+)
+def test_an_unreadable_body_is_told_why(instance: Instance, body: bytes, words: str) -> None:
+    assert words in assert_refused(put(instance, body), 400, "invalid_request")["message"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [(b"true", "true"), (b"1e999", "Infinity"), (b"300.5", "300.5"), (b'"x"', "x"), (b"-1", "-1")],
+)
+def test_the_refused_value_is_shown_as_it_was_sent(
+    instance: Instance, sent: bytes, shown: str
+) -> None:
+    error = assert_refused(put(instance, b'{"expires_in":%b}' % sent), 400, "invalid_value")
+
+    assert error["target"]["value"] == shown
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_the_content_type_does_not_matter(instance: Instance, content_type: str) -> None:
+    for body in (b"", b'{"expires_in":60}'):
+        answer = instance.ask(
+            "PUT", TOKEN, body=body, metadata_flavor="ibm", content_type=content_type
+        )
+        assert json.loads(answer.body)["expires_in"] == (60 if body else 300)
+
+
+@pytest.mark.parametrize("nonce", ["x", "~" * 256, " ", "2026-03-12T12:34:56.789Z"])
+def test_the_nonce_comes_back(instance: Instance, nonce: str) -> None:
+    answer = json.loads(put(instance, json.dumps({"nonce": nonce}).encode()).body)
+
+    assert next(iter(answer)) == "access_token"
+    assert answer["nonce"] == nonce
+
+
 UNREADABLE = [
     b"{", b"[]", b"1", b"null", b'"x"', b"\xff", b'{"a":1,"a":2}', b'{"expires_in": NaN}',
     b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}", b'{"expires_in": ' + b"9" * 5000 + b"}",
@@ -138,6 +183,9 @@ BAD_SELECTORS = [
     (b'{"trusted_profile":{"id":""}}', "invalid_value", "trusted_profile.id"),
     (b'{"trusted_profile":{"idd":"x"}}', "unknown_field", "trusted_profile.idd"),
     (b'{"trusted_profil":{"id":"x"}}', "unknown_field", "trusted_profil"),
+    (b'{"trusted_profile":{"id":"x","y":1}}', "unknown_field", "trusted_profile.y"),
+    (b'{"trusted_profile":{"name":"a\\u0000"}}', "invalid_value", "trusted_profile.name"),
+    (b'{"trusted_profile":{"name":"\\ud800"}}', "invalid_value", "trusted_profile.name"),
 ]
 
 
@@ -180,6 +228,10 @@ BAD_CERTIFICATE_BODIES = [
     (b"", "missing_field", "csr"),
     (b'{"csr":""}', "missing_value", "csr"),
     (b'{"csr":null}', "invalid_value", "csr"),
+    (b'{"csr":["x"]}', "invalid_value", "csr"),
+    (b'{"csr":" \\n"}', "missing_value", "csr"),
+    (b'{"csr":"\\u00e9"}', "invalid_value", "csr"),
+    (b'{"csr":"x","expires_in":null}', "invalid_value", "expires_in"),
     (b'{"csr":"x","expires_in":299}', "invalid_value", "expires_in"),
     (b'{"csr":"x","expires_in":3601}', "invalid_value", "expires_in"),
     (b'{"csr":"x","cn":"y"}', "unknown_field", "cn"),
@@ -191,3 +243,4 @@ def test_bad_certificate_body(instance: Instance, body: bytes, code: str, target
     answer = post(instance, CERTIFICATE, body)
 
     assert_refused(answer, 400, code, target)
+    assert instance.upstream.certificates_asked == []

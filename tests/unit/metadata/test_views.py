@@ -11,18 +11,14 @@ from fakes.documents import full_document
 from unit.metadata.harness import VERSION, Instance, assert_refused
 
 from linklocal.document import LISTS, InstanceDocument
-from linklocal.metadata.routes import ROUTES
-from linklocal.metadata.views import PAGINATED
+from linklocal.metadata.views import MAX_PAGES_KEPT, PAGINATED
+from linklocal.metadata.wire import Request
 
 PATHS = {
     name: ("/metadata/v1/" if name in ("keys", "placement_groups", "virtual_network_interfaces") else
            "/metadata/v1/instance/") + name
     for name in LISTS
 }  # fmt: skip
-
-
-def test_there_are_the_18_methods_of_the_reference() -> None:
-    assert len([route for route in ROUTES if route.method == "GET"]) == 18
 
 
 @pytest.mark.parametrize(
@@ -105,3 +101,60 @@ def test_a_new_document_is_what_the_next_read_shows() -> None:
     instance.served = instance.served.updated(replace(document, metadata=metadata))
 
     assert json.loads(instance.get("/metadata/v1/instance", token=token).body)["name"] == "new"
+
+
+@pytest.mark.parametrize("name", sorted(PAGINATED))
+def test_links_carry_the_url_that_the_client_used(name: str) -> None:
+    """Also when another client of the instance used another one a moment ago."""
+    instance = Instance()
+    headers = {"authorization": f"Bearer {instance.token()}"}
+    for base in ("http://169.254.169.254", "https://api.metadata.cloud.ibm.com") * 2:
+        request = Request("GET", PATHS[name], VERSION, headers, base=base)
+        page = json.loads(instance.send(request).body)
+        assert page["first"] == {"href": f"{base}{PATHS[name]}?limit=50"}
+        assert (page["limit"], page["total_count"]) == (50, len(page[name]))
+        assert "next" not in page
+
+
+def test_pages_are_kept_and_their_number_is_bounded() -> None:
+    instance = Instance(many(100))
+    token = instance.token()
+    path = PATHS["placement_groups"]
+    for _ in range(2):
+        for limit in (1, 2):
+            assert instance.get(path, f"{VERSION}&limit={limit}", token).status == 200
+    assert instance.served.views.renderings == 2
+
+    for start in range(100):
+        for limit in (1, 2):
+            query = f"{VERSION}&start=g{start}&limit={limit}"
+            assert instance.get(path, query, token).status == 200
+            assert_refused(instance.get(path, f"{query}&x=1", token), 400, "unknown_field")
+
+    assert len(instance.served.views._pages) <= MAX_PAGES_KEPT
+
+
+def test_what_is_asked_for_in_vain_is_not_kept() -> None:
+    instance = Instance()
+    token = instance.token()
+    for n in range(100):
+        assert instance.get(f"{PATHS['keys']}/r006-{n}", token=token).status == 404
+        assert instance.get(PATHS["placement_groups"], f"{VERSION}&start=g{n}", token).status == 400
+
+    assert instance.served.views.renderings == 0
+    assert not instance.served.views._kept
+    assert not instance.served.views._pages
+
+
+def test_text_is_utf_8_as_it_was_given() -> None:
+    document = full_document()
+    text = 'naïve "\u2028" \x00 \U0001f600'
+    initialization = {**document.metadata["initialization"], "user_data": text}
+    instance = Instance(
+        replace(document, metadata={**document.metadata, "initialization": initialization})
+    )
+
+    body = instance.get("/metadata/v1/instance/initialization").body
+
+    assert json.loads(body)["user_data"] == text
+    assert "naïve".encode() in body
