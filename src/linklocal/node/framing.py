@@ -34,6 +34,26 @@ class Phase(enum.Enum):
     BODY = enum.auto()
 
 
+# Reading a member of an Enum class costs as much as the rest of a comparison.
+_BETWEEN, _HEAD, _BODY = Phase
+# Names as clients write them, so that most headers need no decoding.
+_NAMES = {
+    name.encode(): name.lower()
+    for name in (
+        *(
+            "Accept",
+            "Accept-Encoding",
+            "Authorization",
+            "Connection",
+            "Content-Length",
+            "Content-Type",
+        ),
+        *("Host", "Metadata-Flavor", "User-Agent", "accept", "accept-encoding", "authorization"),
+        *("connection", "content-length", "content-type", "host", "metadata-flavor", "user-agent"),
+    )
+}
+
+
 @dataclass(slots=True)
 class Framed:
     """A complete request. `keep_alive` is the client's wish; `old` means HTTP/1.0."""
@@ -85,7 +105,6 @@ class Framer:
         "_replaying",
         "_request_base",
         "_scheme",
-        "_trailer_size",
         "_url",
         "items",
         "over",
@@ -104,7 +123,7 @@ class Framer:
         self._raw = 0
         self._reset()
         self.items: deque[Framed | Refusal] = deque()
-        self.phase = Phase.BETWEEN
+        self.phase = _BETWEEN
         self.over = False
         self.steps = 0
         self.wants_continue = False
@@ -116,7 +135,6 @@ class Framer:
         self._lines = 0
         self._body: bytearray | None = None
         self._chunks = 0
-        self._trailer_size = 0
         self._framing = b""
 
     # --- for the connection --------------------------------------------------------------------
@@ -125,8 +143,8 @@ class Framer:
         """Read what arrived. What is wrong with it becomes a `Refusal` at the end of `items`."""
         if self.over:
             return
-        if self.phase is Phase.BETWEEN:
-            self._enter(Phase.HEAD)
+        if self.phase is _BETWEEN:
+            self._enter(_HEAD)
             self._head_fed = 0
         steps = self.steps
         try:
@@ -146,6 +164,12 @@ class Framer:
         """Read nothing more; what is complete is still answered."""
         self.over = True
         self.wants_continue = False
+
+    def release(self) -> None:
+        """The connection is gone. Parser and framer hold each other: let reference counting free both."""
+        self.stop()
+        self.items.clear()
+        del self._parser
 
     def refuse(self, status: int, message: str, rule: str) -> None:
         """End the input with a refusal, behind what is already complete."""
@@ -200,11 +224,11 @@ class Framer:
         limits = self._limits
         if not began_before or self.over:
             return
-        if self.phase is Phase.HEAD:
+        if self.phase is _HEAD:
             self._head_fed += fed
             if self._head_fed > limits.head_bytes:
                 self._too_large()
-        elif self.phase is Phase.BODY:
+        elif self.phase is _BODY:
             self._raw += fed
             known = len(self._body or b"") + 16 * self._chunks
             if self._raw > known + limits.chunk_bytes:
@@ -231,8 +255,8 @@ class Framer:
         if self.over:
             raise _Stop
         self._head_fed = 0
-        if self.phase is not Phase.HEAD:
-            self._enter(Phase.HEAD)
+        if self.phase is not _HEAD:
+            self._enter(_HEAD)
         if len(self.items) >= self._limits.pipeline:
             self._stop(
                 400,
@@ -248,37 +272,30 @@ class Framer:
             self._too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._replaying:
-            return
-        size = len(name) + len(value) + 4
-        if self.phase is Phase.BODY:  # a trailer: read, bounded and dropped (RFC 9110, 6.5.1)
-            self._trailer_size += size
-            if self._trailer_size > self._limits.head_bytes:
+        size = self._head_size = self._head_size + len(name) + len(value) + 4
+        limits = self._limits
+        if self.phase is _BODY:  # a trailer: read, bounded and dropped (RFC 9110, 6.5.1)
+            if size > limits.head_bytes and not self._replaying:
                 self._too_large()
             return
-        self._head_size += size
-        self._lines += 1
+        lines = self._lines = self._lines + 1
         headers = self._headers
-        key = name.decode("latin-1").lower()
+        key = _NAMES.get(name) or name.decode("latin-1").lower()
         text = value.decode("latin-1").strip(" \t")
-        known = headers.get(key)
-        if known is None:
+        if key not in headers:
             headers[key] = text
         elif key == "host":
             self._stop(400, "There is more than one `Host`. " + self._hosts.advice(), "host")
         else:
-            headers[key] = f"{known}, {text}"
-        if (
-            self._lines > self._limits.header_count
-            or self._head_size + len(self._url) > self._limits.head_bytes
-        ):
+            headers[key] = f"{headers[key]}, {text}"
+        if lines > limits.header_count or size + len(self._url) > limits.head_bytes:
             self._too_large()
 
     def on_headers_complete(self) -> None:
         if self._replaying:
             return
-        self._enter(Phase.BODY)
-        self._raw = 0
+        self._enter(_BODY)
+        self._raw = self._head_size = 0
         parser = self._parser
         headers = self._headers
         self._method = parser.get_method().decode("latin-1")
@@ -360,7 +377,7 @@ class Framer:
             self._request_base,
         )
         self.items.append(Framed(request, self._keep_alive, self._old))
-        self.phase = Phase.BETWEEN
+        self.phase = _BETWEEN
         self.wants_continue = False
         self._reset()
         if not self._keep_alive:

@@ -187,8 +187,7 @@ class Connection(asyncio.BufferedProtocol):
             self._linger()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._framer.stop()
-        self._framer.items.clear()
+        self._framer.release()
         if self._pending is not None:
             self._pending.cancel()
         self._site.closed(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from fakes.transport import MemoryTransport
@@ -11,6 +12,7 @@ from unit.node.http_cases import HOST, NEXT
 from unit.node.http_harness import Answer, FakeSite, assert_complete, read_answers, say_path
 
 from linklocal.metadata.wire import Request, Response
+from linklocal.node.framing import Framer
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.http import Connection
 from linklocal.node.refusals import too_many_connections
@@ -484,3 +486,21 @@ def test_a_defect_of_ours_is_not_taken_for_the_peers_fault() -> None:
         transport.arrive(get("/a"))
 
     assert not site.refused
+
+
+def test_a_closed_connection_leaves_no_cycle() -> None:
+    """One connection a call is the rule here: they must not wait for the garbage collector."""
+    site = FakeSite()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            _, transport = site.connect()
+            transport.arrive(get("/a", b"Connection: close\r\n"))
+            transport.protocol = None
+        del transport, _
+        left = [o for o in gc.get_objects() if isinstance(o, Framer | Connection)]
+    finally:
+        gc.enable()
+
+    assert left == []
