@@ -20,7 +20,7 @@ from linklocal.node.limits import Limits
 
 FIXED = 20_261_124
 FRESH = SystemRandom().randrange(2**32)
-SEEDS = pytest.mark.parametrize("seed", [FIXED, FRESH], ids=lambda seed: f"seed-{seed}")
+SEEDS = pytest.mark.parametrize("seed", [FIXED, FRESH], ids=["fixed", "fresh"])
 
 # Small bounds, so that short streams reach them.
 LIMITS = Limits(

@@ -131,7 +131,7 @@ def _compose(
     for router in (*iam.routers, *vpc_routes(vpc, region)):
         app.include_router(router)
     app.include_router(
-        operator_routes(database, iam.roles, clock, region, vpc.instances, iam.signing_keys)
+        operator_routes(database, iam.roles, clock, region, vpc.instances, iam.signing_keys, wake)
     )
 
     @app.get("/healthz", include_in_schema=False)

@@ -19,6 +19,7 @@ from linklocal.iam.signing_keys import RETIRED_LIFE, SigningKeys
 from linklocal.ids import InstanceId, NodeId
 from linklocal.settings import Region
 from linklocal.store.engine import Database
+from linklocal.store.wake import Wake
 from linklocal.vpc.context import Authorizer
 from linklocal.vpc.instances.service import InstanceService
 from linklocal.vpc.references import Name, Prototype
@@ -41,6 +42,7 @@ def operator_routes(
     region: Region,
     instances: InstanceService,
     signing_keys: SigningKeys,
+    wake: Wake,
 ) -> APIRouter:
     """`join_tokens`, `nodes`, `placements`, `signing_keys/rotate`."""
     router = APIRouter(prefix="/linklocal/v1", tags=["operator"])
@@ -74,7 +76,7 @@ def operator_routes(
             found = await named(connection, node)
             if found.revoked_at is not None:
                 raise Conflict(f"Node {found.name} is already revoked.")
-            await nodes.revoke(connection, found.id, now=clock.now())
+            await nodes.revoke(connection, found.id, now=clock.now(), wake=wake)
         return Response(status_code=204)
 
     @router.put("/placements/{instance}", operation_id="place_instance")
