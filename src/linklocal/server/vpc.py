@@ -14,10 +14,19 @@ from linklocal.vpc.instances.routes import instance_routes
 from linklocal.vpc.instances.service import InstanceService
 from linklocal.vpc.keys.routes import key_routes
 from linklocal.vpc.keys.service import KeyService
+from linklocal.vpc.network.floating_ips.routes import floating_ip_routes
+from linklocal.vpc.network.floating_ips.service import FloatingIpService
+from linklocal.vpc.network.instance_interfaces.attachments import NetworkAttachmentService
+from linklocal.vpc.network.instance_interfaces.routes import instance_interface_routes
+from linklocal.vpc.network.instance_interfaces.service import InstanceInterfaceService
+from linklocal.vpc.network.reserved_ips.routes import reserved_ip_routes
+from linklocal.vpc.network.reserved_ips.service import ReservedIpService
 from linklocal.vpc.network.security_groups.routes import security_group_routes
 from linklocal.vpc.network.security_groups.service import SecurityGroupService
 from linklocal.vpc.network.subnets.routes import subnet_routes
 from linklocal.vpc.network.subnets.service import SubnetService
+from linklocal.vpc.network.virtual_network_interfaces.routes import virtual_network_interface_routes
+from linklocal.vpc.network.virtual_network_interfaces.service import VirtualNetworkInterfaceService
 from linklocal.vpc.network.vpcs.prefixes import AddressPrefixService
 from linklocal.vpc.network.vpcs.routes import vpc_routes as virtual_private_cloud_routes
 from linklocal.vpc.network.vpcs.service import VpcService
@@ -27,6 +36,10 @@ from linklocal.vpc.profiles.routes import profile_routes
 from linklocal.vpc.regions.routes import region_routes
 from linklocal.vpc.templates.routes import template_routes
 from linklocal.vpc.templates.service import TemplateService
+from linklocal.vpc.volumes.instance_attachments.routes import volume_attachment_routes
+from linklocal.vpc.volumes.instance_attachments.service import VolumeAttachmentService
+from linklocal.vpc.volumes.routes import volume_routes
+from linklocal.vpc.volumes.service import VolumeService
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,13 @@ class Vpc:
     address_prefixes: AddressPrefixService
     subnets: SubnetService
     security_groups: SecurityGroupService
+    reserved_ips: ReservedIpService
+    floating_ips: FloatingIpService
+    virtual_network_interfaces: VirtualNetworkInterfaceService
+    instance_interfaces: InstanceInterfaceService
+    network_attachments: NetworkAttachmentService
+    volumes: VolumeService
+    volume_attachments: VolumeAttachmentService
 
 
 def build_vpc(context: VpcContext, *, auto_place: bool) -> Vpc:
@@ -56,6 +76,13 @@ def build_vpc(context: VpcContext, *, auto_place: bool) -> Vpc:
         address_prefixes=AddressPrefixService(context),
         subnets=SubnetService(context),
         security_groups=SecurityGroupService(context),
+        reserved_ips=ReservedIpService(context),
+        floating_ips=FloatingIpService(context),
+        virtual_network_interfaces=VirtualNetworkInterfaceService(context),
+        instance_interfaces=InstanceInterfaceService(context),
+        network_attachments=NetworkAttachmentService(context),
+        volumes=VolumeService(context),
+        volume_attachments=VolumeAttachmentService(context),
     )
 
 
@@ -70,6 +97,12 @@ def vpc_routes(vpc: Vpc, region: Region) -> list[APIRouter]:
         virtual_private_cloud_routes(vpc.vpcs, vpc.address_prefixes),
         subnet_routes(vpc.subnets),
         security_group_routes(vpc.security_groups),
+        reserved_ip_routes(vpc.reserved_ips),
+        floating_ip_routes(vpc.floating_ips),
+        virtual_network_interface_routes(vpc.virtual_network_interfaces),
+        volume_routes(vpc.volumes),
         template_routes(vpc.templates),
         instance_routes(vpc.instances),
+        instance_interface_routes(vpc.instance_interfaces, vpc.network_attachments),
+        volume_attachment_routes(vpc.volume_attachments),
     ]
