@@ -26,7 +26,7 @@ class Limits:
     handshake: float = 5.0  # TLS
     linger: float = 1.0  # after a refusal: unread input is dropped so that the answer arrives
     drain: float = 1.0  # close or change of a setting: the request in flight may finish
-    sweep: float = 0.25  # how often deadlines are looked at, hence their precision
+    sweep: float = 0.5  # how often deadlines are looked at, hence their precision
 
     # Sizes
     head_bytes: int = 32_768  # request line and headers, or trailers; an identity token has < 4 KiB

@@ -313,7 +313,7 @@ class Listener:
 
     def _pause(self) -> None:
         """Stop reading and accepting for `Limits.pause`: even refusing costs time of other instances."""
-        if not self._held:
+        if not self._held and self._acceptor is not None:
             self.counters.pauses += 1
             self._hold(True)
             self._stall(self.limits.pause)

@@ -5,7 +5,9 @@ Works on real sockets and on what a transport's `get_extra_info("socket")` gives
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sys
 from typing import Any
 
 # Linux numbers; the socket module of Python 3.11 does not name them.
@@ -40,7 +42,10 @@ def prepare_listener(sock: socket.socket) -> None:
     """
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, _TCP_SAVE_SYN, 1)
+    if sys.platform == "linux":
+        # Only the distance shown in events depends on it; some sandboxes do not have it.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_SAVE_SYN, 1)
 
 
 def syn_ttl(sock: Any) -> int | None:
@@ -48,6 +53,8 @@ def syn_ttl(sock: Any) -> int | None:
 
     The kernel keeps the SYN once: a second call, or a listener without `prepare_listener`, gives None.
     """
+    if sys.platform != "linux":
+        return None
     try:
         saved: bytes = sock.getsockopt(socket.IPPROTO_TCP, _TCP_SAVED_SYN, _HEADERS)
     except OSError:

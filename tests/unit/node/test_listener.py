@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 from pathlib import Path
@@ -17,6 +18,7 @@ from unit.node.listener_harness import VERSION, Client, Stage, https, listening,
 
 from linklocal.document import MetadataService
 from linklocal.metadata.wire import IamToken, ProfileSelector
+from linklocal.node.http import Connection
 from linklocal.node.limits import Totals
 from linklocal.node.sockets import hop_limit
 
@@ -465,3 +467,19 @@ async def test_events_say_what_happened_and_nothing_secret() -> None:
     assert events[0].detail["peer_ttl"] == 64
     told = " ".join(str(e.to_json()) for e in events)
     assert not any(part in told for part in token.split("."))
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_closed_connections_are_freed_at_once(secure: bool) -> None:
+    """Not when the collector comes round: one connection a call is the rule, and TLS is not small."""
+    stage, tls = (Stage(https()), server_context()) if secure else (Stage(), None)
+    async with listening(stage, tls):
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                await stage.ask(tls=client_context() if secure else None)
+            await until(lambda: not stage.listener.connections)
+            await until(lambda: not any(isinstance(o, Connection) for o in gc.get_objects()))
+        finally:
+            gc.enable()
