@@ -96,21 +96,21 @@ async def test_without_selector_the_default_profile_counts(instance: Instance) -
     assert code(gone) == "not_found"
 
 
-@pytest.mark.parametrize(
-    ("by", "value"),
-    [
-        ("id", "Profile-nothing"),
-        ("id", "x\0y"),
-        ("name", "nothing"),
-        ("crn", "nothing"),
-        ("crn", "crn:v1:bluemix:public:is:us-south:a/x::key:Profile-1"),
-    ],
-)
-async def test_an_unknown_profile(instance: Instance, by: str, value: str) -> None:
-    answer = await ask(instance, by, value)
+UNKNOWN_PROFILES = [
+    ("id", "Profile-nothing"),
+    ("id", "x\0y"),
+    ("name", "nothing"),
+    ("crn", "nothing"),
+    ("crn", "crn:v1:bluemix:public:is:us-south:a/x::key:Profile-1"),
+]
 
-    assert code(answer) == "not_found"
-    assert answer.json()["errors"][0]["target"]["name"] == f"trusted_profile.{by}"
+
+async def test_an_unknown_profile(instance: Instance) -> None:
+    for by, value in UNKNOWN_PROFILES:
+        answer = await ask(instance, by, value)
+
+        assert code(answer) == "not_found"
+        assert answer.json()["errors"][0]["target"]["name"] == f"trusted_profile.{by}"
 
 
 async def test_a_crn_with_another_account_names_nothing(instance: Instance) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -232,30 +233,22 @@ async def test_a_link_of_another_accounts_instance_must_be_meant(server: IamServ
     assert made.json()["is_cross_account"] is True
 
 
-@pytest.mark.parametrize(
-    ("body", "target"),
-    [
-        ({"cr_type": "VSI", "link": {"crn": "x"}}, "link.crn"),
-        ({"cr_type": "VSI", "link": {"crn": "crn:v1:b:p:is:z:a/A::volume:x"}}, "link.crn"),
-        (
-            {"cr_type": "IKS_SA", "link": {"crn": "crn:v1:b:p:ks:z:a/A::cluster:x"}},
-            "link.namespace",
-        ),
-        ({"cr_type": "CE", "link": {"crn": "crn:v1:b:p:ce:z:a/A::app:x"}}, "link.component_type"),
-    ],
-)
-async def test_links_that_could_never_match_are_refused(
-    server: IamServer, body: dict[str, object], target: str
-) -> None:
-    profile = await server.profile()
-    text = server.made.account_id
-    link = {"crn": str(body["link"]["crn"]).replace("a/A", f"a/{text}")}  # type: ignore[index]  # a dict
-    answer = await server.call(
-        "POST", f"/v1/profiles/{profile['id']}/links", {**body, "link": link}
-    )
+BAD_LINKS = [
+    ("VSI", "x", "link.crn"),
+    ("VSI", "crn:v1:b:p:is:z:a/ACCOUNT::volume:x", "link.crn"),
+    ("IKS_SA", "crn:v1:b:p:ks:z:a/ACCOUNT::cluster:x", "link.namespace"),
+    ("CE", "crn:v1:b:p:ce:z:a/ACCOUNT::app:x", "link.component_type"),
+]
 
-    assert answer.status_code == 400
-    assert target in answer.text
+
+async def test_links_that_could_never_match_are_refused(server: IamServer) -> None:
+    path = f"/v1/profiles/{(await server.profile())['id']}/links"
+    for cr_type, crn, target in BAD_LINKS:
+        body = {"cr_type": cr_type, "link": {"crn": crn.replace("ACCOUNT", server.made.account_id)}}
+        answer = await server.call("POST", path, body)
+
+        assert answer.status_code == 400
+        assert target in answer.text
 
 
 async def test_a_profile_has_twenty_rules_at_most(server: IamServer) -> None:
@@ -271,87 +264,67 @@ async def test_a_profile_has_twenty_rules_at_most(server: IamServer) -> None:
     assert statuses == [201] * 20 + [400]
 
 
-@pytest.mark.parametrize(
-    ("member", "value", "target"),
-    [
-        ("roles", [{"role_id": "Viewer"}], "roles[0].role_id"),
-        ("roles", [{"role_id": "crn:v1:bluemix:public:iam::::serviceRole:Reader"}], "roles[0]"),
-        ("type", "authorization", "type"),
-        ("subjects", [{"attributes": [{"name": "access_group_id", "value": "x"}]}], "subjects[0]"),
-        ("resources", [{"attributes": [{"name": "serviceName", "value": "is"}]}], "accountId"),
-        (
-            "resources",
-            [
-                {
-                    "attributes": [
-                        {"name": "accountId", "value": "ACCOUNT"},
-                        {"name": "instanceId", "value": "0717_x"},
-                    ]
-                }
-            ],
-            "resources[0].attributes[1].name",
-        ),
-        (
-            "resources",
-            [
-                {
-                    "attributes": [
-                        {"name": "accountId", "value": "ACCOUNT"},
-                        {"name": "serviceName", "value": "si"},
-                    ]
-                }
-            ],
-            "resources[0].attributes[1].value",
-        ),
-        ("resources", [{"attributes": [{"name": "accountId", "value": "f" * 32}]}], "[0].value"),
-    ],
-)
-async def test_a_policy_that_cannot_be_evaluated_is_refused(
-    server: IamServer, member: str, value: object, target: str
-) -> None:
+def _resource(**attributes: str) -> list[dict[str, object]]:
+    return [{"attributes": [{"name": n, "value": v} for n, v in attributes.items()]}]
+
+
+BAD_POLICIES: list[tuple[str, object, str]] = [
+    ("roles", [{"role_id": "Viewer"}], "roles[0].role_id"),
+    ("roles", [{"role_id": "crn:v1:bluemix:public:iam::::serviceRole:Reader"}], "roles[0]"),
+    ("type", "authorization", "type"),
+    ("subjects", _resource(access_group_id="x"), "subjects[0]"),
+    ("resources", _resource(serviceName="is"), "accountId"),
+    ("resources", _resource(accountId="ACCOUNT", instanceId="x"), "attributes[1].name"),
+    ("resources", _resource(accountId="ACCOUNT", serviceName="si"), "attributes[1].value"),
+    ("resources", _resource(accountId="f" * 32), "attributes[0].value"),
+]
+
+
+async def test_a_policy_that_cannot_be_evaluated_is_refused(server: IamServer) -> None:
     profile = await server.profile()
     good = (await server.grant_role(profile["iam_id"], "Viewer", "iam-identity")).json()
     body = {part: good[part] for part in ("type", "subjects", "roles", "resources")}
-    text = str(server.made.account_id)
-    if isinstance(value, list):
-        for attribute in value[0].get("attributes", []):
-            attribute["value"] = attribute["value"].replace("ACCOUNT", text)
-    answer = await server.call("POST", "/v1/policies", {**body, member: value})
+    for member, value, target in BAD_POLICIES:
+        text = json.dumps({**body, member: value}).replace("ACCOUNT", server.made.account_id)
+        answer = await server.call("POST", "/v1/policies", json.loads(text))
 
-    assert answer.status_code == 400
-    assert target in answer.text
+        assert answer.status_code == 400
+        assert target in answer.text
 
 
-@pytest.mark.parametrize("id", ["x\0y", "%00", "..", "é", "x" * 5000])
-async def test_ids_of_any_shape_are_just_not_there(server: IamServer, id: str) -> None:
-    for path in ("apikeys", "profiles", "policies"):
-        answer = await server.call("GET", f"/v1/{path}/{quote(id, safe='')}")
-        assert answer.status_code == 404, answer.text
+STRANGE_IDS = ["x\0y", "%00", "..", "é", "x" * 5000]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"name": ""},
-        {"name": "a\0b"},
-        {"expires_at": "soon"},
-        {"expires_at": "2020-01-01T00:00+0000"},
-        {"expires_at": "0001-01-01T00:00+23:59"},
-        {"expires_at": "2027-01-01T00:00"},
-        {"apikey": "short"},
-        {"store_value": True},
-        {"account_id": "f" * 32},
-        {"iam_id": "IBMid-OTHER"},
-        {"action_when_leaked": "shout"},
-        {"store_value": "yes"},
-    ],
-)
-async def test_keys_that_are_refused(server: IamServer, body: dict[str, object]) -> None:
-    whole = {"name": "k", "iam_id": server.made.iam_id, **body}
-    answer = await server.call("POST", "/v1/apikeys", whole)
+async def test_ids_of_any_shape_are_just_not_there(server: IamServer) -> None:
+    for id in STRANGE_IDS:
+        for path in ("apikeys", "profiles", "policies"):
+            answer = await server.call("GET", f"/v1/{path}/{quote(id, safe='')}")
+            assert answer.status_code == 404, answer.text
 
-    assert answer.status_code == 400, answer.text
-    assert next(iter(body)) in answer.text
+
+BAD_KEYS: list[dict[str, object]] = [
+    {"name": ""},
+    {"name": "a\0b"},
+    {"expires_at": "soon"},
+    {"expires_at": "2020-01-01T00:00+0000"},
+    {"expires_at": "0001-01-01T00:00+23:59"},
+    {"expires_at": "2027-01-01T00:00"},
+    {"apikey": "short"},
+    {"store_value": True},
+    {"account_id": "f" * 32},
+    {"iam_id": "IBMid-OTHER"},
+    {"action_when_leaked": "shout"},
+    {"store_value": "yes"},
+]
+
+
+async def test_keys_that_are_refused(server: IamServer) -> None:
+    for body in BAD_KEYS:
+        whole = {"name": "k", "iam_id": server.made.iam_id, **body}
+        answer = await server.call("POST", "/v1/apikeys", whole)
+
+        assert answer.status_code == 400, answer.text
+        assert next(iter(body)) in answer.text
 
 
 async def test_a_key_value_is_never_taken_twice(server: IamServer) -> None:

@@ -69,27 +69,25 @@ async def test_the_database_holds_no_key_in_the_clear(server: IamServer) -> None
     assert server.made.api_key not in hashes
 
 
-@pytest.mark.parametrize(
-    ("form", "code", "named"),
-    [
-        ({}, "BXNIM0109E", "grant_type"),
-        ({"grant_type": ""}, "BXNIM0109E", "grant_type"),
-        ({"grant_type": "password"}, "BXNIM0133E", "password"),
-        ({"grant_type": "urn:ibm:params:oauth:grant-type:apikey"}, "BXNIM0109E", "apikey"),
-        (
-            {"grant_type": "urn:ibm:params:oauth:grant-type:cr-token", "cr_token": "x"},
-            "BXNIM0109E",
-            "profile_id",
-        ),
-        ({"grant_type": "refresh_token", "refresh_token": "x"}, "BXNIM0407E", ""),
-    ],
-)
-async def test_a_form_that_cannot_be_granted_says_why(
-    server: IamServer, form: dict[str, str], code: str, named: str
-) -> None:
-    body = await refused(await server.http.post("/identity/token", data=form), code)
+BAD_FORMS = [
+    ({}, "BXNIM0109E", "grant_type"),
+    ({"grant_type": ""}, "BXNIM0109E", "grant_type"),
+    ({"grant_type": "password"}, "BXNIM0133E", "password"),
+    ({"grant_type": "urn:ibm:params:oauth:grant-type:apikey"}, "BXNIM0109E", "apikey"),
+    (
+        {"grant_type": "urn:ibm:params:oauth:grant-type:cr-token", "cr_token": "x"},
+        "BXNIM0109E",
+        "profile_id",
+    ),
+    ({"grant_type": "refresh_token", "refresh_token": "x"}, "BXNIM0407E", ""),
+]
 
-    assert named in body.get("errorDetails", "")
+
+async def test_a_form_that_cannot_be_granted_says_why(server: IamServer) -> None:
+    for form, code, named in BAD_FORMS:
+        body = await refused(await server.http.post("/identity/token", data=form), code)
+
+        assert named in body.get("errorDetails", "")
 
 
 async def test_a_body_that_is_no_form(server: IamServer) -> None:
@@ -143,22 +141,20 @@ async def test_a_client_with_an_id_gets_a_refresh_token_that_ends_with_its_key(
     )
 
 
-@pytest.mark.parametrize(
-    ("header", "words"),
-    [
-        (None, "missing"),
-        ("", "missing"),
-        ("Basic eDp5", "Bearer"),
-        ("Bearer", "Bearer"),
-        ("Bearer x.y", "malformed"),
-        ("Bearer a.b.c", "malformed"),
-    ],
-)
-async def test_what_a_bad_authorization_header_is_told(
-    server: IamServer, header: str | None, words: str
-) -> None:
-    with pytest.raises(NotAuthenticated, match=words):
-        await server.iam.authenticator.authenticate(header)
+BAD_HEADERS = [
+    (None, "missing"),
+    ("", "missing"),
+    ("Basic eDp5", "Bearer"),
+    ("Bearer", "Bearer"),
+    ("Bearer x.y", "malformed"),
+    ("Bearer a.b.c", "malformed"),
+]
+
+
+async def test_what_a_bad_authorization_header_is_told(server: IamServer) -> None:
+    for header, words in BAD_HEADERS:
+        with pytest.raises(NotAuthenticated, match=words):
+            await server.iam.authenticator.authenticate(header)
 
 
 async def test_a_node_cannot_make_itself_a_user(server: IamServer) -> None:
