@@ -70,6 +70,7 @@ class FakeServer:
     allows_localhost: bool = True
     certificate_life: timedelta = timedelta(days=1)
     refusals: dict[str, Refused] = field(default_factory=dict)  # last part of the path -> answer
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)  # instead of the real ones
     nodes: dict[str, Node] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
     batches: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -222,7 +223,12 @@ class FakeServer:
                 if name == "watch":
                     await self._watch(writer, int(parse_qs(url.query)["after"][0]))
                     return False
-                answer = await self._answers()[name](json.loads(body))
+                routes = self._routes()
+                answer = (
+                    self.answers[name]
+                    if name in self.answers
+                    else await routes[name](json.loads(body))
+                )
         except Refused as error:
             envelope = {"errors": [{"code": error.code, "message": error.message}], "trace": "t"}
             await self._write(writer, error.status, json.dumps(envelope).encode())
@@ -266,7 +272,7 @@ class FakeServer:
 
     # --- the routes ----------------------------------------------------------------------------
 
-    def _answers(self) -> dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]]:
+    def _routes(self) -> dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]]:
         return {
             "status": self._status,
             "events": self._events,

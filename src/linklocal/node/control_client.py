@@ -54,6 +54,7 @@ ANSWER = (
     10.0  # of enrol, status, events and certificates for listeners; until the stream's first byte
 )
 DECISION = 5.0  # of what a guest waits for, from start to end
+STREAM_TYPE = "application/x-ndjson"
 SKEW_WORTH_TELLING = NODE_REQUEST_LIFE / 2
 
 
@@ -184,6 +185,9 @@ class ControlClient:
             self._note_date(response)
             if response.status_code != 200:
                 await self._read_refusal(response)
+            if response.headers.get("content-type", "").partition(";")[0] != STREAM_TYPE:
+                # A proxy's page, say. Taking it for the server would count as having heard from it.
+                raise ServerUnavailable("what answers there is not the server: no watch stream")
             async with contextlib.aclosing(lines(response)) as stream:
                 yield stream
         finally:

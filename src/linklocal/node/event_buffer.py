@@ -75,6 +75,7 @@ class EventBuffer:
         self._unsent: deque[Event] = deque()
         self._batches: deque[_Batch] = deque()
         self._full = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
         # Dropped on the way to the server and not yet reported; in all; dropped before the file.
         self._dropped = 0
         self.dropped_total = 0
@@ -111,6 +112,8 @@ class EventBuffer:
     async def close(self) -> None:
         """After `run` has ended: write what is left, and offer the server one last batch."""
         await self._write()
+        if self._unwritten:  # came while an earlier write was ending
+            await self._write()
         if self._sink is not None and (self._batches or self._unsent):
             with contextlib.suppress(ServerUnavailable, ServerRefused, TimeoutError):
                 async with asyncio.timeout(0.5):
@@ -124,10 +127,18 @@ class EventBuffer:
             await self._write()
 
     async def _write(self) -> None:
-        if not self._unwritten:
-            return
-        events = list(self._unwritten)
-        self._unwritten.clear()
+        """Write what waits. Whoever is cancelled here loses nothing: the write goes on."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_all())
+        await asyncio.shield(self._writing)
+
+    async def _write_all(self) -> None:
+        while self._unwritten:
+            events = list(self._unwritten)
+            self._unwritten.clear()
+            await self._append(events)
+
+    async def _append(self, events: list[Event]) -> None:
         try:
             await asyncio.to_thread(self._file.append, events)
             self.file_fault = None

@@ -28,7 +28,7 @@ from linklocal.node.control_client import ControlClient
 from linklocal.node.desired import Desired
 from linklocal.node.identity import Enrolment, IdentityStore, NodeSigner, signing_key
 from linklocal.node.server_answers import NodeRevoked, ServerRefused, ServerUnavailable
-from linklocal.node.snapshot import is_file_name
+from linklocal.node.snapshot import UNREADABLE, is_file_name
 from linklocal.node.status import Status
 
 REPORT_SECONDS = 15.0  # the server calls a node silent after 45 s
@@ -159,19 +159,20 @@ class Link:
             self._desired.begin_stream()
             if after == 0:
                 self._status.unreadable.clear()
-            if self._status.revoked:
-                await self._pardoned()
-            self._heard()
             async for line in lines:
+                up_to_date = self._take(line)
+                # Only now is it certain that the server has spoken, and to a node that it knows.
+                if self._status.revoked:
+                    await self._pardoned()
                 self._heard()
-                if self._take(line):
+                if up_to_date:
                     self._backoff.reset()
 
     def _take(self, line: bytes) -> bool:
         """One line. Whether the server is up to date with us now. Raises ServerUnavailable."""
         try:
             change = Change.from_line(line)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except UNREADABLE as error:
             self._take_unreadable(line, error)
             return False
         if change.type == "reset":
@@ -292,7 +293,7 @@ def _instance_in(line: bytes) -> InstanceId | None:
     try:
         data = json.loads(line)
         instance_id = data["document"]["instance_id"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except UNREADABLE:
         return None
     if not isinstance(instance_id, str) or not is_file_name(instance_id):
         return None

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from linklocal.clock import parse_rfc3339, rfc3339_ms
 from linklocal.document import InstanceDocument
@@ -22,6 +21,15 @@ from linklocal.errors import OperatorError
 from linklocal.files import private_folder, write_private
 from linklocal.ids import InstanceId
 
+# What reading JSON of unknown content, and of an unknown shape, can raise.
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 # Ids become file names; an id that is none of ours must not reach the file system.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -72,14 +80,14 @@ class Snapshot:
                 if path.name != f"{document.instance_id}.json":
                     raise ValueError(f"holds the document of {document.instance_id}")
                 documents[document.instance_id] = document
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (OSError, *UNREADABLE) as error:
                 skipped[path.name] = f"{type(error).__name__}: {error}"
         marker = Marker()
         try:
             marker = self._read_marker()
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, *UNREADABLE) as error:
             skipped[self._marker.name] = f"{type(error).__name__}: {error}"
         if skipped or marker.node_id != node_id:
             marker = Marker(0, marker.contact, node_id)
@@ -121,9 +129,11 @@ class Snapshot:
 
     def save_marker(self, marker: Marker) -> None:
         """Note how far the documents are complete. Raises OSError."""
-        data: dict[str, Any] = {"revision": marker.revision, "node_id": marker.node_id}
-        if marker.contact is not None:
-            data["contact"] = rfc3339_ms(marker.contact)
+        data = {
+            "revision": marker.revision,
+            "node_id": marker.node_id,
+            "contact": rfc3339_ms(marker.contact) if marker.contact else None,
+        }
         write_private(self._marker, json.dumps(data).encode())
 
     def prune(self, keep: Collection[InstanceId]) -> None:
@@ -187,7 +197,7 @@ def read_documents(path: Path) -> dict[InstanceId, InstanceDocument]:
     for index, item in enumerate(listed):
         try:
             document = InstanceDocument.from_json(item)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             raise OperatorError(
                 f"{path}: document {index} cannot be read: {type(error).__name__}: {error}.",
                 step,
