@@ -71,12 +71,12 @@ class Served:
         return self._views
 
     def updated(self, document: InstanceDocument) -> Served:
-        """The same instance with a new document. Verified tokens stay verified within an epoch."""
+        """The same instance with a new document; nothing rendered from the old one is kept.
+
+        Verified tokens are: their epoch is compared with the document's at every use.
+        """
         new = Served(document, self.signer, self.clock)
-        if (
-            document.instance_id == self.document.instance_id
-            and document.tokens_valid_after == self.document.tokens_valid_after
-        ):
+        if document.instance_id == self.document.instance_id:
             new._tokens = self._tokens
         return new
 
