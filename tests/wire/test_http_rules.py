@@ -289,3 +289,37 @@ def test_hrefs_follow_the_host_that_the_client_used(call: Raw) -> None:
 
 def test_healthz(call: Raw) -> None:
     assert requests.get(f"{call.api}/healthz", timeout=5).status_code == 200
+
+
+IDENTITY_REFUSALS = [
+    ("GET", "/profiles/Profile-nothing", None, 404, "not_found", "BXNIM"),
+    ("POST", "/profiles", {"name": "p"}, 400, "missing_field", "BXNIM0109E"),
+    ("GET", "/apikeys/ApiKey-nothing", None, 404, "not_found", "BXNIM"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "code", "number"), IDENTITY_REFUSALS)
+def test_the_identity_api_has_a_shape_of_its_own(
+    call: Raw, method: str, path: str, body: Any, status: int, code: str, number: str
+) -> None:
+    """A word in `code`, IAM's number in `message_code` (contract 4.3)."""
+    answer = call(method, path, query={}, json=body)
+    document = answer.json()
+
+    assert answer.status_code == status
+    assert document["status_code"] == str(status)
+    assert document["trace"] == document["context"]["transaction_id"]
+    assert document["errors"][0]["code"] == code
+    assert document["errors"][0]["message_code"].startswith(number)
+
+
+def test_the_token_endpoint_has_another(call: Raw) -> None:
+    form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": "x" * 44}
+    answer = requests.post(f"{call.api}/identity/token", data=form, timeout=5)
+    document = answer.json()
+
+    assert answer.status_code == 400
+    assert document["errorCode"] == "BXNIM0415E"
+    assert document["errorMessage"] == "Provided API key could not be found."
+    assert document["context"]["requestId"] == answer.headers["X-Request-Id"]
+    assert "x" * 44 not in answer.text

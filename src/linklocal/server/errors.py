@@ -34,6 +34,7 @@ from linklocal.errors import (
     Unavailable,
     Unsupported,
 )
+from linklocal.iam import problems
 from linklocal.server.validation import problems_of
 
 log = structlog.get_logger()
@@ -126,17 +127,17 @@ def error_response(scope: Scope, error: DomainError) -> JSONResponse:
 
 
 def _answer(
-    scope: Scope, status: int, problems: tuple[Problem, ...], headers: Mapping[str, str]
+    scope: Scope, status: int, found: tuple[Problem, ...], headers: Mapping[str, str]
 ) -> JSONResponse:
     trace = scope.get("state", {}).get("request_id", "")
     path: str = scope["path"]
     if path.startswith("/identity/"):
-        content = _token_error(scope, problems[0], trace)
+        content = _token_error(scope, found[0], trace)
     elif path.startswith(_IDENTITY_API):
-        content = _identity_errors(scope, status, problems, trace)
+        content = _identity_errors(scope, status, found, trace)
     else:
         content = {
-            "errors": [_item(problem) for problem in problems],
+            "errors": [_item(problem) for problem in found],
             "status_code": status,
             "trace": trace,
         }
@@ -179,12 +180,35 @@ def _token_error(scope: Scope, problem: Problem, trace: str) -> dict[str, Any]:
     return out
 
 
+# The identity API has a word in `code` and IAM's number in `message_code`; each is derived from the other
+# where a problem carries only one of them.
+_WORDS = {
+    400: "invalid_parameter",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    409: "conflict",
+}
+_NUMBERS = {
+    "missing_field": problems.PROPERTY_MISSING,
+    "not_authorized": problems.NOT_AUTHORIZED,
+    "unauthenticated": problems.TOKEN_MALFORMED,
+}
+
+
 def _identity_errors(
-    scope: Scope, status: int, problems: tuple[Problem, ...], trace: str
+    scope: Scope, status: int, found: tuple[Problem, ...], trace: str
 ) -> dict[str, Any]:
     errors = []
-    for problem in problems:
-        item = {"code": problem.code, "message_code": problem.code, "message": problem.message}
+    for problem in found:
+        numbered = problem.code.startswith("BXNIM")
+        item = {
+            "code": _WORDS.get(status, "error") if numbered else problem.code,
+            "message_code": problem.code
+            if numbered
+            else _NUMBERS.get(problem.code, problems.PROPERTY_INVALID),
+            "message": problem.message,
+        }
         details = problem.more_info or (problem.target.name if problem.target else None)
         if details is not None:
             item["details"] = details
