@@ -42,7 +42,13 @@ from linklocal.node.control_client import ControlClient
 from linklocal.node.desired import Desired
 from linklocal.node.event_buffer import EventBuffer
 from linklocal.node.hosts import HostPolicy
-from linklocal.node.identity import IdentityStore, NodeSigner, signing_key
+from linklocal.node.identity import (
+    Enrolment,
+    IdentityStore,
+    NodeKeys,
+    NodeSigner,
+    signing_key,
+)
 from linklocal.node.limits import Limits, Totals
 from linklocal.node.link import Link, not_joined
 from linklocal.node.listener import Listener
@@ -120,36 +126,10 @@ class Agent:
         settings, clock = self._settings, self._clock
         folder = settings.state_dir
         alone = settings.snapshot is not None
-        identity = IdentityStore(folder)
-        enrolment = None if alone else identity.enrolment()
-        if not alone and enrolment is None and settings.join_token is None:
-            raise not_joined()
-        keys = await asyncio.to_thread(identity.keys)
-        status = Status(__version__, None if alone else settings.server_url)
-
-        if settings.snapshot is not None:
-            snapshot = None
-            marker = Marker()
-            desired = Desired(read_documents(settings.snapshot))
-            region = _region(desired.documents)
-            status.name, status.region = self._name(), region
-        else:
-            snapshot = Snapshot(folder)
-            loaded = await asyncio.to_thread(snapshot.load, enrolment.node_id if enrolment else "")
-            marker = loaded.marker
-            for name, why in loaded.skipped.items():
-                status.note(name, f"skipped: {why}")
-                log.error("File of the state folder skipped", file=name, error=why)
-            desired = Desired(loaded.documents, marker.revision)
-            region = enrolment.region if enrolment else DEFAULT_REGION
-            status.contact, status.applied_revision = marker.contact, marker.revision
-            if enrolment is not None:
-                status.name, status.node_id = enrolment.name, enrolment.node_id
-                status.region, status.revoked = enrolment.region, enrolment.revoked
-                if enrolment.revoked:
-                    desired.forget()
-
-        signer = NodeSigner(signing_key(keys, enrolment, region), region)
+        kept = await asyncio.to_thread(self._read_state)
+        status, desired = kept.status, kept.desired
+        keys, enrolment = kept.keys, kept.enrolment
+        signer = NodeSigner(signing_key(keys, enrolment, status.region), status.region)
         client: ControlClient | None = None
         if not alone:
             client = ControlClient(settings.server_url, keys, clock, version=__version__)
@@ -169,7 +149,7 @@ class Agent:
             port_base=settings.loopback_port_base,
         )
         for name, why in attachments.load().items():
-            status.note(f"attachments/{name}", f"skipped: {why}")
+            status.note(f"attachments/{name}", f"cannot be read: {why}")
         upstream: Upstream = client or _NoUpstream()
         limits, totals = Limits(), Totals()
 
@@ -190,8 +170,8 @@ class Agent:
             desired,
             listeners,
             attachments,
-            snapshot,
-            marker,
+            kept.snapshot,
+            kept.marker,
             status,
             clock,
             max_age=None if alone else settings.max_snapshot_age,
@@ -201,7 +181,7 @@ class Agent:
         if client is not None:
             link = Link(
                 client,
-                identity,
+                kept.identity,
                 signer,
                 desired,
                 status,
@@ -221,11 +201,55 @@ class Agent:
             if client is not None:
                 await client.close()
 
+    def _read_state(self) -> _State:
+        """What the state folder (or the file to serve) holds. Raises OperatorError."""
+        settings = self._settings
+        folder, file = settings.state_dir, settings.snapshot
+        identity = IdentityStore(folder)
+        if file is not None:
+            documents = read_documents(file)
+            status = Status(__version__, None, name=self._name(), region=_region(documents))
+            return _State(
+                status, Desired(documents), identity, identity.keys(), None, None, Marker()
+            )
+        enrolment = identity.enrolment()
+        if enrolment is None and settings.join_token is None:
+            raise not_joined()
+        status = Status(__version__, settings.server_url, region=DEFAULT_REGION)
+        snapshot = Snapshot(folder)
+        loaded = snapshot.load(enrolment.node_id if enrolment else "")
+        status.skipped = loaded.skipped
+        for name, why in loaded.skipped.items():
+            log.error("File of the state folder skipped", file=name, error=why)
+        status.contact, status.applied_revision = loaded.marker.contact, loaded.marker.revision
+        desired = Desired(loaded.documents, loaded.marker.revision)
+        if enrolment is not None:
+            status.name, status.node_id = enrolment.name, enrolment.node_id
+            status.region, status.revoked = enrolment.region, enrolment.revoked
+            if enrolment.revoked:
+                desired.forget()
+        return _State(
+            status, desired, identity, identity.keys(), enrolment, snapshot, loaded.marker
+        )
+
     def _backoff(self) -> Backoff:
         return Backoff(self._random)
 
     def _name(self) -> str:
         return self._settings.node_name or host_name(socket.gethostname())
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a node knows before it speaks to anybody. `snapshot` None: it serves a file."""
+
+    status: Status
+    desired: Desired
+    identity: IdentityStore
+    keys: NodeKeys
+    enrolment: Enrolment | None
+    snapshot: Snapshot | None
+    marker: Marker
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,12 +171,13 @@ class Applier:
         try:
             await asyncio.to_thread(self._remove, gone, kept if batch.full else None)
             self._status.note("state folder", None)
+            if batch.full:
+                self._status.skipped = {}
         except OSError as error:
             self._status.note("state folder", f"cannot be cleaned up: {error.strerror}")
 
     def _remove(self, gone: set[InstanceId], kept: set[InstanceId] | None) -> None:
-        for instance_id in gone:
-            self._attachments.release(instance_id)
+        self._attachments.release(gone)
         if kept is not None and self._snapshot is not None:
             self._snapshot.prune(kept)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import errno
 import json
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from linklocal.document import MetadataService
-from linklocal.files import private_folder, write_private
+from linklocal.files import private_folder
 from linklocal.ids import InstanceId
+from linklocal.node.disk import remove_files, whole_files, write_files
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.sockets import prepare_listener, set_hop_limit
 
@@ -100,10 +101,7 @@ class Attachments:
     def load(self) -> dict[str, str]:
         """Read what was assigned. Returns file name -> why it was skipped."""
         skipped: dict[str, str] = {}
-        for path in sorted(self._folder.iterdir()):
-            if path.name.startswith("."):
-                path.unlink(missing_ok=True)
-                continue
+        for path in whole_files(self._folder):
             try:
                 self._ports[InstanceId(path.stem)] = _read_port(path)
             except (OSError, ValueError, KeyError, TypeError) as error:
@@ -115,43 +113,62 @@ class Attachments:
         port = self._ports.get(instance_id)
         return PortAttachment(port) if self._loopback_ports and port is not None else None
 
-    def assign(self, instance_id: InstanceId) -> Attachment:
-        """The instance's attachment, made and saved on first use. Raises NotAttached."""
-        found = self.find(instance_id)
-        if found is not None:
-            return found
+    def assign(
+        self, instance_ids: Iterable[InstanceId]
+    ) -> dict[InstanceId, Attachment | NotAttached]:
+        """Each instance's attachment, made and saved on first use, or why it has none."""
+        made: dict[InstanceId, int] = {}
+        answer: dict[InstanceId, Attachment | NotAttached] = {}
+        for instance_id in instance_ids:
+            found = self.find(instance_id)
+            try:
+                answer[instance_id] = found or PortAttachment(self._new_port(instance_id, made))
+            except NotAttached as error:
+                answer[instance_id] = error
+        files = {
+            _name(instance_id): json.dumps({"kind": "port", "port": port}).encode()
+            for instance_id, port in made.items()
+        }
+        failed = write_files(self._folder, files)
+        for instance_id, port in made.items():
+            reason = failed.get(_name(instance_id))
+            if reason is None:
+                self._ports[instance_id] = port
+            else:
+                answer[instance_id] = NotAttached(f"Its port cannot be saved: {reason.strerror}.")
+        return answer
+
+    def _new_port(self, instance_id: InstanceId, made: dict[InstanceId, int]) -> int:
         if not self._loopback_ports:
             raise NotAttached(
                 "Nothing is attached to this instance on the node: start the node with "
                 "--loopback-ports to give each instance a port of its own."
             )
-        port = self._free_port()
-        try:
-            content = json.dumps({"kind": "port", "port": port}).encode()
-            write_private(self._path(instance_id), content)
-        except OSError as error:
-            raise NotAttached(f"Its port cannot be saved: {error.strerror}.") from error
-        self._ports[instance_id] = port
-        return PortAttachment(port)
+        # The lowest that is free: an instance that left makes room for the next one.
+        assigned = {*self._ports.values(), *made.values()}
+        for port in range(self._port_base, PORTS_END):
+            if port not in assigned and not self._taken(port):
+                made[instance_id] = port
+                return port
+        raise NotAttached(f"No port from {self._port_base} on is free.")
 
-    def release(self, instance_id: InstanceId) -> None:
-        """The instance has left the node: its port is free for others."""
-        if self._ports.pop(instance_id, None) is not None:
-            self._path(instance_id).unlink(missing_ok=True)
+    def release(self, instance_ids: Collection[InstanceId]) -> None:
+        """These instances have left the node: their ports are free for others. Raises OSError."""
+        names = {_name(id): id for id in instance_ids if id in self._ports}
+        failed = remove_files(self._folder, names)
+        for name, instance_id in names.items():
+            if name not in failed:
+                del self._ports[instance_id]
+        for error in failed.values():
+            raise error
 
     def assigned(self) -> Collection[InstanceId]:
         """Instances that have an attachment, served or not."""
         return set(self._ports)
 
-    def _path(self, instance_id: InstanceId) -> Path:
-        return self._folder / f"{instance_id}.json"
 
-    def _free_port(self) -> int:
-        assigned = set(self._ports.values())
-        for port in range(self._port_base, PORTS_END):
-            if port not in assigned and not self._taken(port):
-                return port
-        raise NotAttached(f"No port from {self._port_base} on is free.")
+def _name(instance_id: InstanceId) -> str:
+    return f"{instance_id}.json"
 
 
 def listening_socket(host: str, port: int, settings: MetadataService) -> socket.socket:

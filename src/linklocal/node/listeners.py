@@ -119,10 +119,12 @@ class Listeners:
     async def loosen(self, steps: Iterable[Step], unsaved: Collection[InstanceId] = ()) -> None:
         """Take the rest, for documents that are saved. Returns when it is enforced, or is a fault."""
         opens = [s for s in steps if isinstance(s, Open) and s.document.instance_id not in unsaved]
-        attachments = await asyncio.to_thread(self._assign, [s.document for s in opens])
+        wanted = [step.document.instance_id for step in opens]
+        attachments = await asyncio.to_thread(self._attachments.assign, wanted) if wanted else {}
         async with asyncio.TaskGroup() as group:
             for step in opens:
-                group.create_task(self._open(step.document, attachments))
+                attachment = attachments[step.document.instance_id]
+                group.create_task(self._open(step.document, attachment))
             for change in (s for s in steps if isinstance(s, Change)):
                 ready = change.instance_id in self._opened and change.instance_id not in unsaved
                 if ready and change.then is not None:
@@ -134,20 +136,9 @@ class Listeners:
             for instance_id in list(self._opened):
                 group.create_task(self._close(instance_id))
 
-    def _assign(self, documents: Iterable[InstanceDocument]) -> dict[InstanceId, Attachment]:
-        assigned = {}
-        for document in documents:
-            try:
-                assigned[document.instance_id] = self._attachments.assign(document.instance_id)
-            except NotAttached as error:
-                self._fault(document.instance_id, error)
-        return assigned
-
-    async def _open(
-        self, document: InstanceDocument, attachments: Mapping[InstanceId, Attachment]
-    ) -> None:
-        attachment = attachments.get(document.instance_id)
-        if attachment is None:
+    async def _open(self, document: InstanceDocument, attachment: Attachment | NotAttached) -> None:
+        if isinstance(attachment, NotAttached):
+            self._fault(document.instance_id, attachment)
             return
         served = Served(document, self._signer, self._clock)
         try:

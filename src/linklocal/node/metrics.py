@@ -54,7 +54,7 @@ METRICS: dict[str, tuple[str, Value]] = {
     ),
     "linklocal_node_faults": (
         "Faults of the node itself.",
-        lambda status, clock: len(status.node_faults),
+        lambda status, clock: len(status.own_faults()),
     ),
     "linklocal_node_events_waiting": (
         "Events that the server does not have yet.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 
 import structlog
@@ -19,7 +20,15 @@ log = structlog.get_logger(__name__)
 def run_node(settings: NodeSettings) -> None:
     """Run until SIGINT or SIGTERM. Raises OperatorError when the node cannot start."""
     configure_logging(settings.log_level, settings.log_format)
+    raise_file_limit()
     uvloop.run(_run(settings))
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: a listener needs two, and 1024 is a usual limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(settings: NodeSettings) -> None:

@@ -8,7 +8,6 @@ must not decide when something is saved: the order of saving and enforcing is `a
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from linklocal.document import InstanceDocument
 from linklocal.errors import OperatorError
 from linklocal.files import private_folder, write_private
 from linklocal.ids import InstanceId
+from linklocal.node.disk import remove_files, whole_files, write_files
 
 # What reading JSON of unknown content, and of an unknown shape, can raise.
 UNREADABLE = (
@@ -31,6 +31,7 @@ UNREADABLE = (
     RecursionError,
 )
 # Ids become file names; an id that is none of ours must not reach the file system.
+_SUFFIX = ".json"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -71,13 +72,10 @@ class Snapshot:
         """
         documents: dict[InstanceId, InstanceDocument] = {}
         skipped: dict[str, str] = {}
-        for path in sorted(self._folder.iterdir()):
-            if path.name.startswith("."):
-                path.unlink(missing_ok=True)  # what a crash left of an unfinished write
-                continue
+        for path in whole_files(self._folder):
             try:
                 document = InstanceDocument.from_json(json.loads(path.read_bytes()))
-                if path.name != f"{document.instance_id}.json":
+                if path.name != _name(document.instance_id):
                     raise ValueError(f"holds the document of {document.instance_id}")
                 documents[document.instance_id] = document
             except (OSError, *UNREADABLE) as error:
@@ -109,23 +107,17 @@ class Snapshot:
 
         Returns the instances for which that failed, with the reason. The others are done.
         """
-        failed: dict[InstanceId, str] = {}
-        changed = False
+        failed: dict[InstanceId, OSError] = {}
+        files: dict[str, bytes] = {}
         for document in documents:
-            try:
-                self._write(document)
-                changed = True
-            except OSError as error:
-                failed[document.instance_id] = _reason(error)
-        for instance_id in gone:
-            try:
-                self._path(instance_id).unlink(missing_ok=True)
-                changed = True
-            except OSError as error:
-                failed[instance_id] = _reason(error)
-        if changed:
-            self._sync_folder()
-        return failed
+            if is_file_name(document.instance_id):
+                files[_name(document.instance_id)] = document.dumps().encode()
+            else:
+                failed[document.instance_id] = OSError("this is not an instance id")
+        names = [_name(instance_id) for instance_id in gone if is_file_name(instance_id)]
+        not_done = {**write_files(self._folder, files), **remove_files(self._folder, names)}
+        failed |= {InstanceId(name.removesuffix(_SUFFIX)): e for name, e in not_done.items()}
+        return {instance_id: e.strerror or str(e) for instance_id, e in failed.items()}
 
     def save_marker(self, marker: Marker) -> None:
         """Note how far the documents are complete. Raises OSError."""
@@ -137,38 +129,18 @@ class Snapshot:
         write_private(self._marker, json.dumps(data).encode())
 
     def prune(self, keep: Collection[InstanceId]) -> None:
-        """Remove what is no document of these instances: torn files, once the full set is here."""
-        names = {f"{instance_id}.json" for instance_id in keep}
-        for path in self._folder.iterdir():
-            if path.name not in names:
-                path.unlink(missing_ok=True)
+        """Remove what is no document of these instances: torn files, once the full set is here.
 
-    def _path(self, instance_id: InstanceId) -> Path:
-        if not is_file_name(instance_id):
-            raise OSError(f"{instance_id!r} is not an instance id")
-        return self._folder / f"{instance_id}.json"
+        Raises OSError.
+        """
+        names = {_name(instance_id) for instance_id in keep}
+        others = [path.name for path in self._folder.iterdir() if path.name not in names]
+        for error in remove_files(self._folder, others).values():
+            raise error
 
-    def _write(self, document: InstanceDocument) -> None:
-        # Not `write_private`: a replay of a thousand documents syncs the folder once, at the end.
-        path = self._path(document.instance_id)
-        temporary = path.with_name(f".{path.name}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(document.dumps().encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
 
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _name(instance_id: InstanceId) -> str:
+    return instance_id + _SUFFIX
 
 
 def is_file_name(instance_id: str) -> bool:
@@ -212,7 +184,3 @@ def read_documents(path: Path) -> dict[InstanceId, InstanceDocument]:
             )
         documents[document.instance_id] = document
     return documents
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -24,6 +24,7 @@ class Status:
     `applied_revision`: every change up to it is enforced, or is a fault. `contact`: when the server was
     last heard. `server_fault`: why it is not heard now. `listener_faults`, `save_faults` and `unreadable`
     are by instance; `node_faults` by what they are about (`tls`, `events`, a file of the state folder).
+    `skipped` are the files of documents that could not be read at the start, until the full set is here.
     """
 
     version: str
@@ -44,6 +45,7 @@ class Status:
     save_faults: dict[InstanceId, str] = field(default_factory=dict)
     unreadable: dict[InstanceId, str] = field(default_factory=dict)
     node_faults: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     events_waiting: int = 0
     events_dropped: int = 0
 
@@ -61,6 +63,11 @@ class Status:
                 f"Its new document cannot be read, the old one is served: {text}"
             )
         return {id: " ".join(texts)[:FAULT_MOST] for id, texts in sorted(said.items())}
+
+    def own_faults(self) -> dict[str, str]:
+        """What is wrong with the node itself: what it is about -> why."""
+        skipped = {name: f"cannot be read: {why}" for name, why in self.skipped.items()}
+        return dict(sorted({**skipped, **self.node_faults}.items()))
 
     def report(self) -> NodeStatus:
         """What the server is told."""
@@ -109,7 +116,7 @@ class Status:
             "documents": self.documents,
             "listening": len(self.addresses),
             "instance_faults": {str(id): text for id, text in self.faults().items()},
-            "node_faults": dict(sorted(self.node_faults.items())),
+            "node_faults": self.own_faults(),
             "events": {"waiting": self.events_waiting, "dropped": self.events_dropped},
         }
 

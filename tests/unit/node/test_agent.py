@@ -271,6 +271,26 @@ async def test_a_reset_keeps_serving_until_the_full_set_is_here(
         assert [a["instance"] for a in await node.attachments()] == [INSTANCE]
 
 
+async def test_a_torn_document_is_told_and_fetched_again(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    await server.put(document(), document(OTHER))
+    async with running(settings(tmp_path, server)) as node:
+        await node.ready()
+        url = await address(node)
+    file = tmp_path / "node" / "documents" / f"{INSTANCE}.json"
+    file.write_bytes(file.read_bytes()[:100])
+    server.fault = "error"
+    async with running(settings(tmp_path, server)) as node:
+        status = await node.until(lambda status: status["listening"])
+        assert list(status["node_faults"]) == [file.name]
+        assert [a["instance"] for a in await node.attachments()] == [OTHER]
+        server.fault = None
+        await node.ready()
+        assert await address(node) == url
+        assert (await node.status())["node_faults"] == {}
+
+
 async def test_a_node_that_was_away_too_long_gets_the_full_set(
     server: FakeServer, tmp_path: Path
 ) -> None:

@@ -311,7 +311,7 @@ async def test_a_file_of_an_unknown_instance_goes_when_the_full_set_is_here(
 ) -> None:
     torn = tmp_path / "documents" / "0717_torn.json"
     torn.write_bytes(b"{")
-    world.attachments.assign(OTHER)
+    world.attachments.assign([OTHER])
     await world.tell(on())
 
     assert not torn.exists()

@@ -24,37 +24,52 @@ def attachments(folder: Path, *taken: int, loopback_ports: bool = True) -> Attac
     return made
 
 
+def assign(made: Attachments, instance_id: InstanceId) -> object:
+    """One instance's attachment, or why it has none."""
+    return made.assign([instance_id])[instance_id]
+
+
 def test_ports_are_assigned_in_order_and_kept(tmp_path: Path) -> None:
     first = attachments(tmp_path, 8776)
 
-    assert [first.assign(i) for i in (A, B, A)] == [
+    assert [assign(first, i) for i in (A, B, A)] == [
         PortAttachment(8775), PortAttachment(8777), PortAttachment(8775),
     ]  # fmt: skip
     # After a restart, also where the port is taken now: that is for `listen` to say.
     again = attachments(tmp_path, 8775)
-    assert again.find(A) == again.assign(A) == PortAttachment(8775)
-    assert again.assign(C) == PortAttachment(8776)
+    assert again.find(A) == assign(again, A) == PortAttachment(8775)
+    assert assign(again, C) == PortAttachment(8776)
     assert set(again.assigned()) == {A, B, C}
 
 
 def test_a_released_port_is_free_for_others(tmp_path: Path) -> None:
     made = attachments(tmp_path)
-    made.assign(A)
-    made.release(A)
-    made.release(A)
+    made.assign([A])
+    made.release([A])
+    made.release([A])
 
     assert made.find(A) is None
-    assert made.assign(B) == PortAttachment(8775)
+    assert assign(made, B) == PortAttachment(8775)
     assert attachments(tmp_path).find(A) is None
 
 
 def test_without_the_setting_nothing_is_attached_not_even_what_was(tmp_path: Path) -> None:
-    attachments(tmp_path).assign(A)
+    attachments(tmp_path).assign([A])
     without = attachments(tmp_path, loopback_ports=False)
 
     assert without.find(A) is None
-    with pytest.raises(NotAttached, match="--loopback-ports"):
-        without.assign(A)
+    refused = assign(without, A)
+    assert isinstance(refused, NotAttached)
+    assert "--loopback-ports" in str(refused)
+
+
+def test_many_at_once_get_ports_of_their_own(tmp_path: Path) -> None:
+    ids = [InstanceId(f"0717_{n}") for n in range(300)]
+    made = attachments(tmp_path, 8780).assign(ids)
+
+    assert len({made[id] for id in ids}) == 300
+    again = attachments(tmp_path)
+    assert {id: again.find(id) for id in ids} == made
 
 
 @pytest.mark.parametrize(
@@ -73,16 +88,18 @@ def test_a_port_that_cannot_be_saved_is_not_used(tmp_path: Path) -> None:
     made = attachments(tmp_path)
     (tmp_path / "attachments").rmdir()
 
-    with pytest.raises(NotAttached, match="cannot be saved"):
-        made.assign(A)
+    refused = assign(made, A)
+    assert isinstance(refused, NotAttached)
+    assert "cannot be saved" in str(refused)
     assert made.find(A) is None
 
 
 def test_when_no_port_is_left(tmp_path: Path) -> None:
     made = Attachments(tmp_path, loopback_ports=True, port_base=65_535, taken=lambda port: True)
 
-    with pytest.raises(NotAttached, match="No port"):
-        made.assign(A)
+    refused = assign(made, A)
+    assert isinstance(refused, NotAttached)
+    assert "No port" in str(refused)
 
 
 def test_addresses_carry_the_name_that_the_certificate_has() -> None:
