@@ -8,6 +8,7 @@ stored once. A fault applies to every request that comes while it is set:
     slow        answered after `delay` seconds
     reset       the connection is reset
     garbage     200 with something that is not JSON
+    drip        200, and then a byte of the answer now and then, without end
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from linklocal import tokens
 from linklocal.document import NODE_REVOKED, NODE_UNKNOWN, Change, InstanceDocument
 from linklocal.ids import InstanceId
 
-Fault = Literal["black_hole", "error", "slow", "reset", "garbage"]
+Fault = Literal["black_hole", "error", "slow", "reset", "garbage", "drip"]
 JOIN_TOKEN = "lljoin-fake"
 REGION = "us-south"
 DEADLINE = 10.0
@@ -207,6 +208,8 @@ class FakeServer:
             return False
         if self.fault == "slow":
             await asyncio.sleep(self.delay)
+        if self.fault == "drip":
+            await self._drip(writer)
         if self.fault in ("error", "garbage"):
             status = 500 if self.fault == "error" else 200
             await self._write(writer, status, b"<html>a proxy's page</html>")
@@ -237,6 +240,13 @@ class FakeServer:
             await self._write(writer, status, json.dumps(answer).encode())
         await self._ring()
         return True
+
+    async def _drip(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 1000000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.05)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.clock_offset)

@@ -250,6 +250,21 @@ async def test_an_answer_that_is_not_understood_is_none(
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize("call", DECISIONS)
+async def test_a_guest_waits_no_longer_than_said_however_the_server_drips(
+    server: FakeServer, keys: NodeKeys, call: Call
+) -> None:
+    client = ControlClient(server.url, keys, SystemClock(), decision_seconds=0.3)
+    client.enrolment = await client.enrol(JOIN_TOKEN, "host-1")
+    server.fault = "drip"
+    began = time.monotonic()
+
+    with pytest.raises(UpstreamUnavailable, match=r"within 0\.3 s"):
+        await call(client)
+    assert time.monotonic() - began < 2
+    await client.close()
+
+
 async def test_guests_that_wait_do_not_keep_the_node_from_its_server(
     server: FakeServer, keys: NodeKeys
 ) -> None:
