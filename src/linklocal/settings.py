@@ -1,27 +1,21 @@
 """The one list of settings. Each process reads one class: environment `LINKLOCAL_*`, then flags.
 
-Nothing else in linklocal reads the environment for configuration.
+Nothing else in linklocal reads the environment for configuration, but the command line as a client
+(`cli/environment.py`), which must start quickly.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from linklocal.places import default_state_dir
+
 DEFAULT_PORT = 8080
 DEFAULT_REGION = "us-south"
-
-
-def default_state_dir() -> Path:
-    """`/var/lib/linklocal` for root services, the user's state folder otherwise."""
-    if os.geteuid() == 0 and "XDG_STATE_HOME" not in os.environ:
-        return Path("/var/lib/linklocal")
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "linklocal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +106,3 @@ class NodeSettings(_Settings):
         default=None, description="Loopback port of the node's /metrics and /healthz."
     )
     instance_rate: float = Field(default=2000.0, description="Calls per second and instance.")
-
-
-class CliSettings(_Settings):
-    """Settings of the command line as a client."""
-
-    api: str | None = Field(default=None, description="URL of the server's API.")
-    iam: str | None = Field(default=None, description="URL of IAM, if it is not the API's.")

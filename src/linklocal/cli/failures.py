@@ -5,9 +5,13 @@ Every failure ends with one line that says what to try next.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from linklocal.errors import OperatorError
 
 if TYPE_CHECKING:
     from ibm_cloud_sdk_core import ApiException
@@ -28,6 +32,26 @@ _NEXT_BY_STATUS = {
     429: "Wait a moment, then run the command again.",
     501: "Leave it out: linklocal does not have this.",
 }
+
+
+@contextmanager
+def api_failures(api: str | None = None) -> Iterator[None]:
+    """Inside the block IBM's SDK may fail: the failure is printed and the command exits with 1."""
+    from ibm_cloud_sdk_core import ApiException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except ApiException as error:
+        print_api_failure(error)
+        raise click.exceptions.Exit(1) from error
+    except RequestException as error:
+        where = api or (error.request.url if error.request is not None else None)
+        url = where.decode() if isinstance(where, bytes) else where
+        raise OperatorError(
+            f"The server at {url} does not answer ({type(error).__name__}).",
+            "Find out what is wrong: linklocal doctor",
+        ) from error
 
 
 def print_failure(message: str, next_step: str) -> None:

@@ -6,6 +6,7 @@ Imports of servers, databases and SDKs happen inside commands, so that `--help` 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -33,14 +34,15 @@ for command in (dev, server, node, is_, iam, ca, db):
     cli.add_command(command)
 
 
-def main() -> None:
-    """Entry point. 1: the command failed or was typed wrongly; 2: a process could not be started."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; `arguments` in place of the process's.
+
+    Exits with 1 when the command failed or was typed wrongly, with 2 when a process could not be started.
+    """
     try:
-        cli.main(prog_name="linklocal", standalone_mode=False)
+        status = cli.main(arguments, prog_name="linklocal", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except click.UsageError as error:
         print_usage_failure(error)
         sys.exit(1)
@@ -50,3 +52,7 @@ def main() -> None:
     except OperatorError as error:
         print_failure(error.message, error.next_step)
         sys.exit(error.exit_code)
+    else:
+        # A command that ended with `Exit` has its status as the result here, others have None.
+        if isinstance(status, int) and status != 0:
+            sys.exit(status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import click
@@ -70,3 +71,8 @@ def detail_lines(rows: Sequence[tuple[str, object]]) -> list[str]:
 def print_details(rows: Sequence[tuple[str, object]]) -> None:
     for line in detail_lines(rows):
         click.echo(line)
+
+
+def moment(value: str) -> str:
+    """An API time as IBM's command line has it: `2026-11-24T21:10:16+00:00`."""
+    return datetime.fromisoformat(value.replace("Z", "+00:00")).isoformat(timespec="seconds")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from linklocal.cli.environment import Environment, environment
 from linklocal.errors import OperatorError
 from linklocal.files import private_folder, write_private
-from linklocal.settings import CliSettings, ServerSettings
 
 if TYPE_CHECKING:
     from ibm_cloud_sdk_core.authenticators import Authenticator
@@ -46,21 +46,28 @@ class Session:
         """IBM's authenticator for this session."""
         from ibm_cloud_sdk_core.authenticators import BearerTokenAuthenticator, IAMAuthenticator
 
-        if self.api_key is not None:
-            return IAMAuthenticator(self.api_key, url=self.iam)
-        return BearerTokenAuthenticator(self.token)
+        if self.token is not None:
+            return BearerTokenAuthenticator(self.token)
+        return IAMAuthenticator(self.api_key, url=self.iam)
 
     def access_token(self) -> str:
         """A bearer token that is good now. Raises ApiException when the key is refused."""
-        if self.api_key is None:
-            return self.token or ""
+        if self.token is not None:
+            return self.token
         return str(self.authenticator().token_manager.get_token())
 
     def known(self) -> Session:
-        """The session with account and user filled in from its token."""
-        claims = unverified_claims(self.access_token())
+        """The session with token, account and user filled in: for one command, not to be kept.
+
+        Raises OperatorError when the token has expired, ApiException when the key is refused.
+        """
+        token = self.access_token()
+        claims = unverified_claims(token)
+        if claims["exp"] <= time.time():
+            raise OperatorError("The session has expired.", "Log in again: linklocal login")
         user = str(claims.get("email") or claims.get("sub") or claims.get("iam_id", ""))
-        return replace(self, account_id=str(claims["account"]["bss"]), user=user)
+        account = str(claims["account"]["bss"])
+        return replace(self, token=token, account_id=account, user=user)
 
 
 def unverified_claims(token: str) -> dict[str, Any]:
@@ -72,11 +79,20 @@ def unverified_claims(token: str) -> dict[str, Any]:
 
 def session_file() -> Path:
     """`$XDG_CONFIG_HOME/linklocal/session.json`, or where LINKLOCAL_CONFIG_DIR says."""
-    base = os.environ.get("LINKLOCAL_CONFIG_DIR")
-    if base is None:
-        config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-        base = str(Path(config) / "linklocal")
-    return Path(base) / "session.json"
+    return environment().config_dir / "session.json"
+
+
+def kept() -> Session | None:
+    """What `linklocal login` kept, if anything. Raises OperatorError when the file is damaged."""
+    path = session_file()
+    try:
+        return Session(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise OperatorError(
+            f"{path} is damaged: {error}.", "Log in again: linklocal login"
+        ) from error
 
 
 def keep(session: Session) -> None:
@@ -96,22 +112,19 @@ def forget() -> bool:
 
 def current(state_dir: Path | None = None) -> Session:
     """The session that a command acts in. Raises OperatorError with the next step."""
-    settings = CliSettings()
-    key = os.environ.get("IBMCLOUD_API_KEY")
-    if settings.api is not None and key is not None:
-        return Session(
-            settings.api, settings.iam or settings.api, api_key=key, source="environment"
-        )
-    path = session_file()
-    if state_dir is None and path.exists():
-        kept = Session(**json.loads(path.read_text()))
-        return replace(kept, api=settings.api or kept.api)
-    return _local_dev(state_dir or ServerSettings().state_dir, settings)
+    env = environment()
+    if state_dir is None and env.api is not None and env.api_key is not None:
+        return Session(env.api, env.iam or env.api, api_key=env.api_key, source="environment")
+    session = kept() if state_dir is None else None
+    if session is not None:
+        api = env.api or session.api
+        return replace(session, api=api, iam=env.iam or session.iam)
+    return _local_dev(state_dir or env.state_dir, env)
 
 
-def _local_dev(folder: Path, settings: CliSettings) -> Session:
+def _local_dev(folder: Path, env: Environment) -> Session:
     try:
-        api = settings.api or str(json.loads((folder / "dev.json").read_text())["api"])
+        api = env.api or str(json.loads((folder / "dev.json").read_text())["api"])
         key = (folder / "apikey").read_text().strip()
     except FileNotFoundError as error:
         raise OperatorError(
@@ -124,7 +137,7 @@ def _local_dev(folder: Path, settings: CliSettings) -> Session:
             f"{error.filename} belongs to another user.",
             "Run this as that user, or log in with `linklocal login -a URL --apikey KEY`.",
         ) from error
-    return Session(api, settings.iam or api, api_key=key, source=f"linklocal dev in {folder}")
+    return Session(api, env.iam or api, api_key=key, source=f"linklocal dev in {folder}")
 
 
 def vpc_client(session: Session) -> VpcV1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from linklocal.cli.is_.command import Is, truth
-from linklocal.cli.is_.names import find, pages
+from linklocal.cli.is_.names import find, pages, resource_group
 from linklocal.cli.is_.options import json_option, metadata_service, text
 from linklocal.errors import OperatorError
 
@@ -23,7 +23,11 @@ _PLAIN = {
     "name": "name",
     "profile": "profile.name",
     "zone": "zone.name",
-    "resource_group_id": "resource_group.id",
+    "catalog_offering": "catalog_offering.offering.crn",
+    "catalog_offering_version": "catalog_offering.version.crn",
+    "catalog_offering_plan": "catalog_offering.plan.crn",
+    "dedicated_host": "placement_target.id",
+    "dedicated_host_group": "placement_target.id",
 }
 _JSON = {
     "primary_network_interface": "primary_network_interface",
@@ -31,6 +35,7 @@ _JSON = {
     "network_attachments": "network_attachments",
     "boot_volume": "boot_volume_attachment",
     "volume_attach": "volume_attachments",
+    "cluster_network_attachments": "cluster_network_attachments",
 }
 
 
@@ -56,10 +61,26 @@ def instance_body(run: Is, options: dict[str, Any], subnet: str | None) -> dict[
             body[member] = json_option(given[option], option.replace("_", "-"))
     if "enable_secure_boot" in given:
         body["enable_secure_boot"] = truth(given["enable_secure_boot"])
+    if "reservation_affinity_pool" in given:
+        pool = [{"id": one.strip()} for one in given["reservation_affinity_pool"].split(",")]
+        put(body, "reservation_affinity.pool", pool)
     if "user_data" in given:
         body["user_data"] = text(given["user_data"])
     _references(run, given, body)
     _network(run, given, body, subnet)
+    _trusted_profile(run, given, body)
+    return body
+
+
+def reinitialize_body(run: Is, options: dict[str, Any]) -> dict[str, Any]:
+    """The body of POST /instances/{id}/reinitialize. Raises OperatorError for an unknown name."""
+    given = {name: value for name, value in options.items() if value is not None}
+    body: dict[str, Any] = {}
+    if "boot_volume" in given:
+        body["boot_volume_attachment"] = json_option(given["boot_volume"], "boot-volume")
+    if "user_data" in given:
+        body["user_data"] = text(given["user_data"])
+    _references(run, given, body)
     _trusted_profile(run, given, body)
     return body
 
@@ -82,19 +103,7 @@ def _references(run: Is, given: dict[str, Any], body: dict[str, Any]) -> None:
         groups = pages(run.vpc.list_placement_groups, "placement_groups")
         group = find(groups, given["placement_group"], "placement group", "placement-groups")
         body["placement_target"] = {"id": group["id"]}
-    if "resource_group_name" in given:
-        found = {group["name"]: group["id"] for group in _resource_groups(run)}
-        if given["resource_group_name"] not in found:
-            raise OperatorError(
-                f"There is no resource group named {given['resource_group_name']!r}.",
-                f"Use one of: {', '.join(sorted(found))}.",
-            )
-        body["resource_group"] = {"id": found[given["resource_group_name"]]}
-
-
-def _resource_groups(run: Is) -> list[dict[str, Any]]:
-    """The resource groups that the account's VPCs are in: IBM keeps them in a service of its own."""
-    return [vpc["resource_group"] for vpc in pages(run.vpc.list_vpcs, "vpcs")]
+    body |= resource_group(run, given)
 
 
 def _network(run: Is, given: dict[str, Any], body: dict[str, Any], subnet: str | None) -> None:

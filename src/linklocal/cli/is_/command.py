@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from linklocal.cli.failures import print_api_failure
+from linklocal.cli.failures import api_failures
 from linklocal.cli.options import state_dir_option
 from linklocal.cli.output import print_details, print_json, print_table
 from linklocal.cli.session import Session, current, iam_client, vpc_client
@@ -37,6 +37,11 @@ class Is:
         self._state_dir = state_dir
         self.as_json = output is not None
         self.quiet = quiet or self.as_json
+
+    @property
+    def api(self) -> str:
+        """Where the calls go. Raises OperatorError when nobody is logged in."""
+        return current(self._state_dir).api
 
     @functools.cached_property
     def session(self) -> Session:
@@ -103,12 +108,8 @@ def is_command(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(
         state_dir: Path | None, output: str | None, old_json: bool, quiet: bool, **arguments: Any
     ) -> None:
-        from ibm_cloud_sdk_core import ApiException
-
-        try:
-            function(Is(state_dir, output or ("JSON" if old_json else None), quiet), **arguments)
-        except ApiException as error:
-            print_api_failure(error)
-            raise click.exceptions.Exit(1) from error
+        run = Is(state_dir, output or ("JSON" if old_json else None), quiet)
+        with api_failures(run.api):
+            function(run, **arguments)
 
     return wrapped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from linklocal.cli.is_ import instance, template
+from linklocal.cli.is_ import attached, creating, instance, resources, template
 
 
 @click.group("is")
@@ -12,5 +12,11 @@ def is_() -> None:
     """Virtual Private Cloud infrastructure, with IBM's command names and options."""
 
 
-for command in (*instance.COMMANDS, *template.COMMANDS):
+for command in (
+    *instance.COMMANDS,
+    *template.COMMANDS,
+    *resources.COMMANDS,
+    *creating.COMMANDS,
+    *attached.COMMANDS,
+):
     is_.add_command(command)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any
 
 import click
 
-from linklocal.cli.is_.body import instance_body
+from linklocal.cli.is_.body import instance_body, reinitialize_body
 from linklocal.cli.is_.command import Is, is_command, truth
 from linklocal.cli.is_.instance_output import LIST_HEADER, details, list_row
 from linklocal.cli.is_.names import find, pages
@@ -21,6 +22,7 @@ from linklocal.cli.is_.options import (
 from linklocal.cli.output import SubTable
 from linklocal.errors import OperatorError
 
+_ID = re.compile(r"[0-9a-z]{4}_[0-9a-f-]{36}")
 WAIT_SECONDS = 120.0
 POLL_SECONDS = 0.2
 wait_option = click.option("--wait", is_flag=True, help="Return when the new state is reached.")
@@ -28,13 +30,14 @@ force_option = click.option("-f", "--force", is_flag=True, help="Do not ask.")
 
 
 def find_instance(run: Is, typed: str) -> dict[str, Any]:
-    """By id with one call, else by name. Raises OperatorError."""
+    """By id, CRN or name. Raises OperatorError for a name, ApiException for an id that is not there."""
+    if typed.startswith("crn:"):
+        typed = typed.rpartition(":")[2]
+    if _ID.fullmatch(typed):
+        found: dict[str, Any] = run.vpc.get_instance(typed).result
+        return found
     named = pages(run.vpc.list_instances, "instances", name=typed)
-    return (
-        named[0]
-        if len(named) == 1
-        else find(pages(run.vpc.list_instances, "instances"), typed, "instance", "instances")
-    )
+    return find(named, typed, "instance", "instances")
 
 
 def confirm(question: str, force: bool) -> None:
@@ -42,9 +45,7 @@ def confirm(question: str, force: bool) -> None:
     if force:
         return
     if not sys.stdin.isatty():
-        raise OperatorError(
-            "This cannot be undone, and nobody can be asked here.", "Add -f to go on."
-        )
+        raise OperatorError(f"{question} Nobody can be asked here.", "Add -f to go on.")
     click.confirm(question, abort=True)
 
 
@@ -113,14 +114,30 @@ def create(
 @metadata_options
 @click.option("--profile", metavar="NAME", help="Needs a stopped instance.")
 @click.option("--total-volume-bandwidth", type=int, help="Mbps.")
-@click.option("--host-failure-policy", type=click.Choice(["restart", "stop"]))
-@click.option("--preemption-policy", type=click.Choice(["delete", "stop"]))
-@click.option("--availability-class", type=click.Choice(["spot", "standard"]))
-@click.option("--confidential-compute-mode")
-@click.option("--enable-secure-boot", type=click.Choice(["true", "false"]))
-@click.option("--volume-bandwidth-qos-mode", type=click.Choice(["pooled", "weighted"]))
-@click.option("--vcpu-percentage", type=int)
-@click.option("--threads-per-core", type=int)
+@click.option(
+    "--host-failure-policy",
+    type=click.Choice(["restart", "stop"]),
+    help="What happens when the host fails.",
+)
+@click.option(
+    "--preemption-policy",
+    type=click.Choice(["delete", "stop"]),
+    help="What happens when its place is needed.",
+)
+@click.option(
+    "--availability-class", type=click.Choice(["spot", "standard"]), help="`spot` can be preempted."
+)
+@click.option("--confidential-compute-mode", help="Mode of the profile.")
+@click.option(
+    "--enable-secure-boot", type=click.Choice(["true", "false"]), help="Needs a stopped instance."
+)
+@click.option(
+    "--volume-bandwidth-qos-mode",
+    type=click.Choice(["pooled", "weighted"]),
+    help="How volumes share bandwidth.",
+)
+@click.option("--vcpu-percentage", type=int, help="Share of the vCPUs.")
+@click.option("--threads-per-core", type=int, help="As the profile allows.")
 @is_command
 def update(run: Is, instance: str, **options: Any) -> None:
     """Change an instance; what is not named stays.
@@ -152,7 +169,7 @@ def update(run: Is, instance: str, **options: Any) -> None:
         )
     found = find_instance(run, instance)
     run.say(f"Updating instance {instance}")
-    run.detail(run.vpc.update_instance(found["id"], body).result, details)
+    _show(run, run.vpc.update_instance(found["id"], body).result)
 
 
 @click.command("instance")
@@ -166,16 +183,27 @@ def show(run: Is, instance: str) -> None:
       linklocal is instance my-instance
     """
     run.say(f"Getting instance {instance}")
-    run.detail(find_instance(run, instance), details)
+    _show(run, find_instance(run, instance))
+
+
+def _show(run: Is, instance: dict[str, Any]) -> None:
+    """The detail view with network interfaces, which take one more call."""
+    listed = None
+    if not run.as_json:
+        answer = run.vpc.list_instance_network_interfaces(instance["id"])
+        listed = answer.result["network_interfaces"]
+    run.detail(instance, lambda item: details(item, found=listed))
 
 
 @click.command("instances")
-@click.option("--resource-group-id", metavar="ID")
-@click.option("--resource-group-name", metavar="NAME")
+@click.option("--resource-group-id", metavar="ID", help="Only in this resource group.")
+@click.option("--resource-group-name", metavar="NAME", help="Only in this resource group.")
 @click.option("--all-resource-groups", is_flag=True, help="Which is the default.")
 @click.option("--vpc", metavar="ID|NAME", help="Only those in this VPC.")
 @click.option("--placement-group", "--pg", metavar="ID|NAME", help="Only those in this group.")
-@click.option("--availability-class", type=click.Choice(["spot", "standard"]))
+@click.option(
+    "--availability-class", type=click.Choice(["spot", "standard"]), help="`spot` can be preempted."
+)
 @is_command
 def list_(
     run: Is, resource_group_id: str | None, resource_group_name: str | None, all_resource_groups: bool,
@@ -202,7 +230,12 @@ def list_(
     items = pages(run.vpc.list_instances, "instances", **given)
     if resource_group_name is not None:
         items = [i for i in items if i["resource_group"]["name"] == resource_group_name]
-    run.listing(items, LIST_HEADER, list_row)
+    floating: dict[str, str] = {}
+    if items and not run.as_json:
+        for ip in pages(run.vpc.list_floating_ips, "floating_ips"):
+            if "target" in ip:
+                floating[ip["target"]["id"]] = ip["address"]
+    run.listing(items, LIST_HEADER, lambda item: list_row(item, floating))
 
 
 @click.command("instance-delete")
@@ -318,4 +351,32 @@ def initialization(run: Is, instance: str) -> None:
     run.detail(run.vpc.get_instance_initialization(found["id"]).result, rows)
 
 
-COMMANDS = (create, update, show, list_, delete, start, stop, reboot, initialization)
+@click.command("instance-reinitialize")
+@click.argument("instance")
+@click.option("--image", metavar="ID|NAME", help="Image to boot from.")
+@click.option("--boot-volume", metavar="JSON|@FILE", help="Boot volume, in place of --image.")
+@click.option("--keys", "--key-ids", metavar="K1,K2", help="SSH keys, by id or name.")
+@profile_options
+@click.option("--user-data", metavar="TEXT|@FILE", help="Passed to the instance as it is.")
+@force_option
+@is_command
+def reinitialize(run: Is, instance: str, force: bool, **options: Any) -> None:
+    """Begin anew with an image; the only way to change the default trusted profile.
+
+    The instance must be stopped.
+
+    \b
+    Example:
+      linklocal is instance-reinitialize my-instance --image ibm-debian-11-3-minimal-amd64-4 -f
+    """
+    found = find_instance(run, instance)
+    confirm(f"This erases the boot volume of {found['name']}. Go on?", force)
+    run.say(f"Reinitializing instance {instance}")
+    body = reinitialize_body(run, options)
+    run.vpc.create_instance_reinitialization(found["id"], body)
+    run.done()
+
+
+COMMANDS = (
+    create, update, show, list_, delete, start, stop, reboot, initialization, reinitialize,
+)  # fmt: skip

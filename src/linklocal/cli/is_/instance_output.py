@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linklocal.cli.output import SubTable
+from linklocal.cli.output import SubTable, moment
 
 REACH = {1: "the instance", 2: "the instance and containers behind it"}
 
@@ -14,15 +14,18 @@ LIST_HEADER = (
 )  # fmt: skip
 
 
-def list_row(instance: dict[str, Any]) -> tuple[object, ...]:
-    """A row of `instances`."""
+def list_row(instance: dict[str, Any], floating_ips: dict[str, str]) -> tuple[object, ...]:
+    """A row of `instances`. `floating_ips`: id of an interface -> address."""
+    ids = [item["id"] for item in instance["network_interfaces"]]
+    ids += [item["virtual_network_interface"]["id"] for item in instance["network_attachments"]]
+    addresses = [floating_ips[id] for id in ids if id in floating_ips]
     interface = instance["primary_network_interface"]
     return (
         instance["id"],
         instance["name"],
         instance["status"],
         interface["primary_ip"]["address"],
-        None,
+        ", ".join(addresses),
         instance["profile"]["name"],
         instance.get("image", {}).get("name"),
         instance["vpc"]["name"],
@@ -48,9 +51,16 @@ def pair(resource: dict[str, Any] | None) -> SubTable:
     return SubTable(("ID", "Name"), rows)
 
 
-def details(instance: dict[str, Any], *, created: bool = False) -> list[tuple[str, object]]:
-    """The detail view. `created`: as the create commands print it, with the older line and without
-    network interfaces."""
+def details(
+    instance: dict[str, Any],
+    *,
+    created: bool = False,
+    found: list[dict[str, Any]] | None = None,
+) -> list[tuple[str, object]]:
+    """The detail view. `created`: as the create commands print it, with the older line.
+
+    `found`: the instance's network interfaces, which the create commands do not show.
+    """
     service = instance["metadata_service"]
     rows: list[tuple[str, object]] = [
         ("ID", instance["id"]),
@@ -89,10 +99,11 @@ def details(instance: dict[str, Any], *, created: bool = False) -> list[tuple[st
         ("VPC", pair(instance["vpc"])),
         ("Zone", instance["zone"]["name"]),
         ("Resource group", pair(instance["resource_group"])),
-        ("Created", instance["created_at"]),
+        ("Created", moment(instance["created_at"])),
     ]
-    if not created:
-        rows.append(("Network Interfaces", interfaces(instance)))
+    if found is not None:
+        primary = instance["primary_network_interface"]["id"]
+        rows.append(("Network Interfaces", interfaces(primary, found)))
     rows.append(("Boot volume", volumes([instance["boot_volume_attachment"]])))
     boot = instance["boot_volume_attachment"]["id"]
     data = [item for item in instance["volume_attachments"] if item["id"] != boot]
@@ -101,9 +112,10 @@ def details(instance: dict[str, Any], *, created: bool = False) -> list[tuple[st
     return rows
 
 
-def interfaces(instance: dict[str, Any]) -> SubTable:
-    """`Interface  Name  ID  Subnet  Subnet ID  Reserved IP`."""
-    primary = instance["primary_network_interface"]["id"]
+def interfaces(primary: str, found: list[dict[str, Any]]) -> SubTable:
+    """The interfaces of one instance; `primary` is an id."""
+    header = ("Interface", "Name", "ID", "Subnet", "Subnet ID", "Floating IP", "Security Groups",
+              "Allow source IP spoofing", "Reserved IP")  # fmt: skip
     rows = [
         (
             "Primary" if item["id"] == primary else "Secondary",
@@ -111,11 +123,14 @@ def interfaces(instance: dict[str, Any]) -> SubTable:
             item["id"],
             item["subnet"]["name"],
             item["subnet"]["id"],
+            ", ".join(ip["address"] for ip in item["floating_ips"]),
+            ", ".join(group["name"] for group in item["security_groups"]),
+            item["allow_ip_spoofing"],
             item["primary_ip"]["address"],
         )
-        for item in instance["network_interfaces"]
+        for item in found
     ]
-    return SubTable(("Interface", "Name", "ID", "Subnet", "Subnet ID", "Reserved IP"), rows)
+    return SubTable(header, rows)
 
 
 def volumes(attachments: list[dict[str, Any]]) -> SubTable:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from linklocal.errors import OperatorError
+
+if TYPE_CHECKING:
+    from linklocal.cli.is_.command import Is
 
 PAGE = 100
 
@@ -49,3 +52,23 @@ def find(items: list[dict[str, Any]], typed: str, kind: str, plural: str) -> dic
                 f"{len(named)} {plural} are named {typed!r}: {ids}.",
                 "Name it by its id.",
             )
+
+
+def resource_group(run: Is, options: dict[str, Any]) -> dict[str, Any]:
+    """`{"resource_group": {"id": ...}}` from `--resource-group-id` or `-name`; {} when neither is given.
+
+    Raises OperatorError for a name that no VPC's group has: IBM keeps groups in a service of its own.
+    """
+    if options.get("resource_group_id") is not None:
+        return {"resource_group": {"id": options["resource_group_id"]}}
+    name = options.get("resource_group_name")
+    if name is None:
+        return {}
+    groups = [vpc["resource_group"] for vpc in pages(run.vpc.list_vpcs, "vpcs")]
+    found = {group["name"]: group["id"] for group in groups}
+    if name not in found:
+        raise OperatorError(
+            f"There is no resource group named {name!r}.",
+            f"Use one of: {', '.join(sorted(found))}.",
+        )
+    return {"resource_group": {"id": found[name]}}

@@ -64,6 +64,9 @@ profile_options = _stack(
 
 machine_options = _stack(
     click.option("--image", "--image-id", metavar="ID|NAME", help="Image to boot from."),
+    click.option("--catalog-offering", metavar="CRN", help="In place of --image."),
+    click.option("--catalog-offering-version", metavar="CRN", help="In place of --image."),
+    click.option("--catalog-offering-plan", metavar="CRN", help="Plan of the catalog offering."),
     click.option("--keys", "--key-ids", "--key", metavar="K1,K2", help="SSH keys, by id or name."),
     click.option("--user-data", metavar="TEXT|@FILE", help="Passed to the instance as it is."),
     click.option("--sgs", metavar="S1,S2", help="Security groups of the primary interface."),
@@ -83,18 +86,31 @@ machine_options = _stack(
     click.option("--volume-attach", metavar="JSON|@FILE", help="Data volume attachments."),
     click.option("--total-volume-bandwidth", type=int, help="Mbps."),
     click.option("--placement-group", metavar="ID|NAME", help="Placement group."),
+    click.option("--dedicated-host", metavar="ID", help="Dedicated host."),
+    click.option("--dedicated-host-group", metavar="ID", help="Dedicated host group."),
+    click.option("--reservation-affinity-pool", "--res-pool", metavar="ID", help="Reservation."),
+    click.option("--cluster-network-attachments", metavar="JSON|@FILE", help="Cluster network."),
     click.option("--reservation-affinity-policy", "--res-policy", help="Reservation affinity."),
     click.option("--host-failure-policy", type=click.Choice(["restart", "stop"]),
                  help="What happens when the host fails. (default: restart)"),
-    click.option("--preemption-policy", type=click.Choice(["delete", "stop"])),
-    click.option("--availability-class", type=click.Choice(["spot", "standard"])),
-    click.option("--confidential-compute-mode"),
-    click.option("--enable-secure-boot", type=BOOLEAN),
-    click.option("--volume-bandwidth-qos-mode", type=click.Choice(["pooled", "weighted"])),
-    click.option("--vcpu-percentage", type=int),
-    click.option("--threads-per-core", type=int),
-    click.option("--resource-group-id", metavar="ID"),
-    click.option("--resource-group-name", metavar="NAME"),
+    click.option("--preemption-policy", type=click.Choice(["delete", "stop"]),
+                 help="What happens when its place is needed."),
+    click.option("--availability-class", type=click.Choice(["spot", "standard"]),
+                 help="(default: standard)"),
+    click.option("--confidential-compute-mode",
+                 help="Mode of the profile. (default: disabled)"),
+    click.option("--enable-secure-boot", type=BOOLEAN,
+                 help="(default: false)"),
+    click.option("--volume-bandwidth-qos-mode", type=click.Choice(["pooled", "weighted"]),
+                 help="How volumes share bandwidth."),
+    click.option("--vcpu-percentage", type=int,
+                 help="Share of the vCPUs."),
+    click.option("--threads-per-core", type=int,
+                 help="As the profile allows."),
+    click.option("--resource-group-id", metavar="ID",
+                 help="Resource group."),
+    click.option("--resource-group-name", metavar="NAME",
+                 help="Resource group."),
     click.option("-i", "--interactive", is_flag=True, hidden=True),
 )  # fmt: skip
 
@@ -133,7 +149,7 @@ def text(value: str) -> str:
     """`TEXT` or the content of `@FILE`. Raises OperatorError when the file cannot be read."""
     if not value.startswith("@"):
         return value
-    path = Path(value[1:])
+    path = Path(value[1:]).expanduser()
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:

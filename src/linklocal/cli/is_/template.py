@@ -17,6 +17,8 @@ from linklocal.cli.is_.options import (
     metadata_options,
     profile_options,
 )
+from linklocal.cli.is_.resources import resource_group_filters
+from linklocal.cli.output import moment
 
 TEMPLATE_HEADER = ("ID", "Name", "Profile", "VPC", "Zone", "Image", "Created", "Resource group")
 
@@ -40,7 +42,7 @@ def template_row(template: dict[str, Any]) -> tuple[object, ...]:
         identity(template.get("vpc")),
         identity(template.get("zone")),
         identity(template.get("image")),
-        template["created_at"],
+        moment(template["created_at"]),
         template["resource_group"]["name"],
     )
 
@@ -60,7 +62,7 @@ def template_details(template: dict[str, Any]) -> list[tuple[str, object]]:
         ("Zone", identity(template.get("zone"))),
         ("Keys", ", ".join(filter(None, map(identity, template.get("keys", []))))),
         ("Resource group", pair(template["resource_group"])),
-        ("Created", template["created_at"]),
+        ("Created", moment(template["created_at"])),
     ]
 
 
@@ -138,9 +140,7 @@ def create_instance(run: Is, template: str, subnet: str | None, wait: bool, **op
 
 
 @click.command("instance-templates")
-@click.option("--resource-group-id", metavar="ID")
-@click.option("--resource-group-name", metavar="NAME")
-@click.option("--all-resource-groups", is_flag=True, help="Which is the default.")
+@resource_group_filters
 @is_command
 def list_(
     run: Is,
