@@ -6,6 +6,7 @@ Nothing here knows what a resource is; kinds are passed as the contract's own wo
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import uuid
@@ -68,8 +69,10 @@ def new_hex_id() -> str:
 
 
 def new_request_id() -> str:
-    """A fresh id for `X-Request-Id` and `trace`."""
-    return str(uuid.uuid4())
+    """A fresh id for `X-Request-Id` and `trace`, in the form of a random UUID."""
+    # Not by way of `uuid.UUID`, which takes most of the time: every call on the data plane makes one.
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def is_crn(text: str) -> bool:

@@ -71,9 +71,8 @@ def check_not_forwarded(request: Request) -> None:
             )
 
 
-@lru_cache(maxsize=1024)
 def parse_query(query: str) -> Query:
-    """Raises Refusal when it cannot be read. Cached: clients repeat a handful of strings."""
+    """Raises Refusal when it cannot be read."""
     try:
         pairs = parse_qsl(
             query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict"
@@ -135,6 +134,17 @@ def check_version(query: Query, today: date) -> date:
         message = f"The `version` value cannot be after `{latest}`."
         raise refusal(400, "invalid_version_range", message, "version", target)
     return asked
+
+
+@lru_cache(maxsize=1024)
+def asked_version(query: str, today: date) -> tuple[Query, date, str]:
+    """The parsed query, its version date, and the date as it is shown. Raises Refusal.
+
+    Cached: clients repeat a handful of strings. A refusal is not kept.
+    """
+    parsed = parse_query(query)
+    version = check_version(parsed, today)
+    return parsed, version, version.isoformat()
 
 
 def check_parameters(query: Query, *, paginated: bool) -> tuple[int | None, str | None]:

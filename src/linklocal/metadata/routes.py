@@ -125,9 +125,9 @@ def handle(request: Request, served: Served, upstream: Upstream) -> Response | A
             gate.check_not_forwarded(request)
         if route is None:
             raise _not_offered(request, methods)
-        query = gate.parse_query(request.query)
-        version = gate.check_version(query, served.clock.now().date())
-        detail["version"] = version.isoformat()
+        query, version, detail["version"] = gate.asked_version(
+            request.query, served.clock.now().date()
+        )
         if route.until is not None and version >= route.until:
             newer = request.path.replace("/instance_identity/", "/identity/")
             newer = newer.replace("/iam_token", "/iam_tokens")

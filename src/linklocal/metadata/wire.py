@@ -13,9 +13,10 @@ from typing import Any, Literal, Protocol
 from linklocal.errors import Problem
 
 
-@dataclass(frozen=True, slots=True)
+# A frozen dataclass costs several times as much to make, and each call makes one of each.
+@dataclass(slots=True)
 class Request:
-    """One framed HTTP request.
+    """One framed HTTP request. Nobody changes it.
 
     `method` as sent (`GET`). `path` raw, undecoded, without query. `query` raw, without `?`.
     `headers` lower-case names; a repeated header's values are joined with `, `. `body` complete.
@@ -31,9 +32,9 @@ class Request:
     base: str = "http://api.metadata.cloud.ibm.com"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
-    """One answer, and what happened, for counters and events.
+    """One answer, and what happened, for counters and events. Nobody changes it.
 
     `headers` holds only what is special to this answer (`Allow`, `Retry-After`); the listener adds
     `Content-Type`, `Content-Length`, `X-Request-Id` (= `trace`), `Date` and `Connection`.
