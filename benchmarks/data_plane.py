@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its documents and its dev server
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # its documents and its dev server
 
 import enforcement
 import flood

@@ -10,7 +10,7 @@ from time import perf_counter
 import httpx
 import uvloop
 from cloud_api import Api, dev, node_status
-from guest import Guest
+from keepalive import Guest
 from live import Dev
 from machine import CLIENT_CORE, on_core, quantile
 from servers import INSTANCE_PATH, port_of

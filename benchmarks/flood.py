@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-from guest import Guest
+from keepalive import Guest
 from machine import CLIENT_CORE, on_core, program, quantile
 from servers import INSTANCE_PATH, documents, node
 

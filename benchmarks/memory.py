@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from guest import Guest
+from keepalive import Guest
 from machine import pss_kib
 from servers import INSTANCE_PATH, documents, node
 

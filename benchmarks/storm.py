@@ -12,7 +12,7 @@ from time import perf_counter
 import httpx
 import uvloop
 from cloud_api import Api, dev
-from guest import FLAVOR, Guest
+from keepalive import FLAVOR, Guest
 from machine import CLIENT_CORE, cpu_seconds, on_core, quantile
 from servers import VERSION, port_of
 

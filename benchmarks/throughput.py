@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import wrk
-from guest import Guest
+from keepalive import Guest
 from machine import SERVER_CORE, median, on_core, program
 from servers import INSTANCE_PATH, TOKEN_PATH, documents, nginx, node
 

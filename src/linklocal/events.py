@@ -7,7 +7,7 @@ It must not carry tokens, user data, CSRs, API keys or licence keys: there is no
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -43,8 +43,10 @@ class Event:
     detail: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as one JSON object; absent optionals are left out."""
-        out = {k: v for k, v in asdict(self).items() if v is not None and v != {}}
+        """The record as one JSON object; absent optionals are left out. `detail` is the record's own."""
+        # Not `asdict`, which copies deeply: each event is written twice, on the node and at the server.
+        members = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        out = {name: value for name, value in members if value is not None and value != {}}
         out["time"] = rfc3339_ms(self.time)
         out["schema"] = SCHEMA
         return out
