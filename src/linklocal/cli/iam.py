@@ -1,4 +1,4 @@
-"""`linklocal iam ...`: keys of the server's IAM."""
+"""`linklocal iam`: the group of all identity commands, and the server's own signing keys."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
+from linklocal.cli import iam_keys, iam_profiles
 from linklocal.cli.options import state_dir_option
 
 
 @click.group()
 def iam() -> None:
-    """Identity and access."""
+    """Identity and access: tokens, API keys, trusted profiles with their links and rules."""
+
+
+for command in (*iam_keys.COMMANDS, *iam_profiles.COMMANDS):
+    iam.add_command(command)
 
 
 @iam.command("rotate-keys")
@@ -20,6 +25,10 @@ def rotate_keys(state_dir: Path | None) -> None:
     """Sign access tokens with a new key from now on.
 
     The old public key stays published until its last token has expired.
+
+    \b
+    Example:
+      linklocal iam rotate-keys
     """
     from linklocal.cli.operator import OperatorClient
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from linklocal import __version__
+from linklocal.cli import account
 from linklocal.cli.ca import ca
 from linklocal.cli.db import db
 from linklocal.cli.failures import print_failure, print_usage_failure
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, server, node, is_, iam, ca, db):
+for command in (dev, server, node, *account.COMMANDS, is_, iam, ca, db):
     cli.add_command(command)
 
 

@@ -21,6 +21,18 @@ def state_dir_option(command: F) -> F:
     )(command)
 
 
+def session_option(command: F) -> F:
+    """`--state-dir DIR` of commands that act in a session: it wins over `linklocal login`.
+
+    LINKLOCAL_STATE_DIR does not: `session.current` reads it when nobody is logged in.
+    """
+    return click.option(
+        "--state-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of a `linklocal dev` to act in, in place of the session.",
+    )(command)
+
+
 def output_option(command: F) -> F:
     """`--output JSON`."""
     return click.option(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linklocal.cli.failures import api_failures
-from linklocal.cli.options import state_dir_option
+from linklocal.cli.options import session_option
 from linklocal.cli.output import print_details, print_json, print_table
 from linklocal.cli.session import Session, current, iam_client, vpc_client
 from linklocal.errors import OperatorError
@@ -96,7 +96,7 @@ class Is:
 def is_command(function: Callable[..., None]) -> Callable[..., None]:
     """Add the common options and pass an `Is` in their place; failures exit with 1."""
 
-    @state_dir_option
+    @session_option
     @click.option(
         "--output", type=click.Choice(["JSON"], case_sensitive=False), help="Print the API's JSON."
     )
