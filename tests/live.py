@@ -17,9 +17,22 @@ START_SECONDS = 60.0
 CLIENT_ENVIRONMENT = ("LINKLOCAL_", "IBMCLOUD_", "IBM_", "VPC_")
 
 
+# Loopback ports of instances, below those that the kernel gives to clients. Each test worker has a part
+# of its own: a port that another worker's server took while this one's was killed would be a fault.
+PORTS = range(10_000, 32_000)
+
+
+def first_port() -> int:
+    """The first loopback port for instances of this test worker."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return PORTS[len(PORTS) * worker // workers]
+
+
 def clean_environment() -> dict[str, str]:
     """The environment without anything that would configure linklocal or IBM's SDKs."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(CLIENT_ENVIRONMENT)}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(CLIENT_ENVIRONMENT)}
+    return {**kept, "LINKLOCAL_LOOPBACK_PORT_BASE": str(first_port())}
 
 
 def linklocal(*arguments: str, state_dir: Path) -> subprocess.CompletedProcess[str]:
