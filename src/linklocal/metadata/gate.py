@@ -41,6 +41,7 @@ _LIMIT = re.compile("[0-9]{1,3}")
 
 NOT_ENABLED = "The metadata service is not enabled on the provided instance."
 BAD_TOKEN = "The provided token is invalid or expired."  # noqa: S105 - a message, no password
+_AUTHORIZATION = Target("Authorization", "header")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +200,15 @@ def check_authorization(request: Request, served: Served) -> str:
             "The `Authorization` header is required: send `Authorization: Bearer TOKEN` with the "
             "`access_token` of `PUT /identity/v1/token`.",
             "authorization",
-            Target("Authorization", "header"),
+            _AUTHORIZATION,
         )
     scheme, _, token = value.partition(" ")
     token = token.strip()
-    target = Target("Authorization", "header")
     if scheme.lower() != "bearer" or not token:
-        raise refusal(401, "unauthenticated", BAD_TOKEN, "token-scheme", target)
+        raise refusal(401, "unauthenticated", BAD_TOKEN, "token-scheme", _AUTHORIZATION)
     try:
         served.check_token(token)
     except TokenRefused as error:
-        raise refusal(401, "unauthenticated", BAD_TOKEN, f"token-{error.reason}", target) from error
+        rule = f"token-{error.reason}"
+        raise refusal(401, "unauthenticated", BAD_TOKEN, rule, _AUTHORIZATION) from error
     return token

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from linklocal.document import InstanceDocument
 from linklocal.errors import Problem, Target
 from linklocal.ids import new_request_id
 from linklocal.metadata import gate, identity
@@ -111,11 +110,14 @@ def find(path: str) -> tuple[dict[str, Route], str | None]:
 def handle(request: Request, served: Served, upstream: Upstream) -> Response | Awaitable[Response]:
     """Answer one request of the instance. Never raises for anything that a client can send."""
     methods, id = find(request.path)
-    if served.document.kind == "bare_metal_server":
+    bare_metal = served.document.kind == "bare_metal_server"
+    if bare_metal:
         # Identity operations only, on the newer path only (contract 6).
         methods = {m: r for m, r in methods.items() if r.run is not None and r.until is None}
     route = methods.get(request.method)
-    operation = _operation(route, served.document)
+    operation = "" if route is None else route.operation
+    if bare_metal:
+        operation = _BARE_METAL_OPERATIONS.get(operation, operation)
     detail: dict[str, Any] = {}
     if route is not None and route.run is not None:
         detail["path"] = "identity" if route.until is None else "instance_identity"
@@ -146,14 +148,6 @@ def handle(request: Request, served: Served, upstream: Upstream) -> Response | A
     except Refusal as refused:
         return response_to(refused, operation=operation, detail=detail)
     return Response(200, body, new_request_id(), operation, detail=detail)
-
-
-def _operation(route: Route | None, document: InstanceDocument) -> str:
-    if route is None:
-        return ""
-    if document.kind == "bare_metal_server":
-        return _BARE_METAL_OPERATIONS.get(route.operation, route.operation)
-    return route.operation
 
 
 def _not_offered(request: Request, methods: dict[str, Route]) -> Refusal:
