@@ -101,7 +101,9 @@ async def current_caller(
 ) -> Caller:
     """FastAPI dependency: the caller of this request. Raises NotAuthenticated."""
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.authenticate(request.headers.get("authorization"))
+    caller = await authenticator.authenticate(request.headers.get("authorization"))
+    request.state.caller = caller  # for the audit of this call
+    return caller
 
 
 # How routes ask for it: `caller: CurrentCaller`.

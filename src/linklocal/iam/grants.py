@@ -52,6 +52,8 @@ class AccessToken:
     expires_at: datetime
     refresh_token: str | None = None
     profile_id: str | None = None
+    iam_id: str | None = None
+    api_key_id: str | None = None
 
     def answer(self) -> dict[str, Any]:
         """The body of `POST /identity/token`."""
@@ -264,7 +266,15 @@ class Grants:
         profile_id: str | None = None,
     ) -> AccessToken:
         signer = await self._keys.signer(connection)
-        return AccessToken(signer.sign(claims), now, expires_at(now), refresh_token, profile_id)
+        return AccessToken(
+            signer.sign(claims),
+            now,
+            expires_at(now),
+            refresh_token,
+            profile_id,
+            iam_id=claims["iam_id"],
+            api_key_id=claims.get("apikey_id"),
+        )
 
 
 def _required(form: Mapping[str, str], name: str) -> str:

@@ -14,12 +14,13 @@ from pydantic import Field
 
 from linklocal.clock import rfc3339_s
 from linklocal.fleet.enrolment import CurrentNode
-from linklocal.iam.access_tokens import issuer_of
+from linklocal.iam.access_tokens import GRANT_COMPUTE_RESOURCE, issuer_of
 from linklocal.iam.authorities import Authorities, Which
 from linklocal.iam.certificates import Certificates
 from linklocal.iam.exchange import By, ProfileSelector
 from linklocal.iam.grants import Grants
 from linklocal.iam.http import Answer, Body, base_url
+from linklocal.iam.login import Login
 from linklocal.store.engine import Database
 
 # What a guest can make a node send; the services say what is wrong with it.
@@ -70,11 +71,15 @@ def node_routes(grants: Grants, certificates: Certificates) -> APIRouter:
     async def iam_tokens(request: Request, node: CurrentNode, body: ExchangeBody) -> JSONResponse:
         named = body.profile
         selector = None if named is None else ProfileSelector(named.by, named.value)
+        request.state.login = Login(GRANT_COMPUTE_RESOURCE)
         token = await grants.for_instance(
             body.identity_token,
             selector,
             node_id=node.node_id,
             issuer=issuer_of(base_url(request)),
+        )
+        request.state.login = Login(
+            GRANT_COMPUTE_RESOURCE, token.iam_id, profile_id=token.profile_id
         )
         return JSONResponse(
             {

@@ -18,6 +18,7 @@ from linklocal.errors import Invalid
 from linklocal.iam import access_tokens, problems
 from linklocal.iam.grants import Grants
 from linklocal.iam.http import Answer, base_url
+from linklocal.iam.login import Login, asked
 from linklocal.iam.signing_keys import SigningKeys, published_jwks
 from linklocal.store.engine import Database
 from linklocal.tokens import TokenRefused
@@ -116,7 +117,9 @@ def token_routes(database: Database, grants: Grants, keys: SigningKeys) -> APIRo
         client_id = client_id_of(request.headers.get("authorization"))
         form = read_form(await request.body())
         issuer = access_tokens.issuer_of(base_url(request))
+        login = request.state.login = asked(form.get("grant_type"))
         made = await grants.grant(form, issuer=issuer, client_id=client_id)
+        request.state.login = Login(login.grant, made.iam_id, made.api_key_id, made.profile_id)
         return JSONResponse(made.answer(), headers=_NEVER_CACHED)
 
     @router.get("/keys", operation_id="get_keys", response_model=JsonWebKeySet)

@@ -19,6 +19,7 @@ from linklocal.fleet.publish import FleetPublisher
 from linklocal.fleet.routes import fleet_routes
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.build import Iam, build_iam
+from linklocal.server.audit import Audit
 from linklocal.server.errors import install_error_handlers
 from linklocal.server.http import Bodies, RequestIds
 from linklocal.server.nodes import operator_routes
@@ -40,6 +41,7 @@ class ControlPlane:
     app: FastAPI
     database: Database
     context: VpcContext
+    events: EventStore
     iam: Iam
     vpc: Vpc
     region: Region
@@ -140,5 +142,8 @@ def _compose(
         return JSONResponse({"status": "ok", "version": __version__})
 
     app.add_middleware(Bodies)
+    app.add_middleware(
+        Audit, database=database, events=events, clock=clock, document=lambda: app.openapi()
+    )
     app.add_middleware(RequestIds)  # the outermost: refusals of `Bodies` have ids too
-    return ControlPlane(app, database, context, iam, vpc, region, clock)
+    return ControlPlane(app, database, context, events, iam, vpc, region, clock)

@@ -129,7 +129,9 @@ def error_response(scope: Scope, error: DomainError) -> JSONResponse:
 def _answer(
     scope: Scope, status: int, found: tuple[Problem, ...], headers: Mapping[str, str]
 ) -> JSONResponse:
-    trace = scope.get("state", {}).get("request_id", "")
+    state = scope.setdefault("state", {})
+    state["problems"] = found  # for the audit of this call
+    trace = state.get("request_id", "")
     path: str = scope["path"]
     if path.startswith("/identity/"):
         content = _token_error(scope, found[0], trace)

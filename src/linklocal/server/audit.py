@@ -1,0 +1,273 @@
+"""Audit events of the control plane: every change, every login, every refusal. Contract 7.1.
+
+One mechanism for all of them: an ASGI middleware that knows the operation (method and path), reads what
+the routes and error handlers left in `scope["state"]` (caller, login, problems) and records one event in
+a transaction of its own, *before the answer is sent*. So a new route is audited without a line in its
+service, refusals (whose transaction rolled back) are recorded like changes, and whoever has an answer finds
+its event. The price: a server killed between the two commits has made a change without an event.
+
+Of bodies it reads only `id`, `crn` and `type` of answers. It must never look at request bodies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from linklocal.clock import Clock
+from linklocal.errors import DomainError, Problem
+from linklocal.events import Event
+from linklocal.fleet.events import EventStore
+from linklocal.iam.access_tokens import GRANT_API_KEY
+from linklocal.iam.caller import Caller
+from linklocal.iam.login import Login
+from linklocal.server.audit_actions import API_KEY_LOGIN, PROFILE_LOGIN, action_of
+from linklocal.store.engine import Database
+
+EXCHANGE = "/internal/v1/iam_tokens"  # a login too, but not in the OpenAPI document: nodes call it
+MESSAGE_SHOWN = 300
+_USER_GRANTS = (GRANT_API_KEY, "refresh_token")
+# Messages quote what was sent; somebody who puts a token into the wrong field must not find it here.
+_SECRET = re.compile(r"eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*|[A-Za-z0-9_-]{40,}")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API; `action` is None where calls of it are no events."""
+
+    id: str
+    method: str
+    template: str
+    action: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One answered request, as the recorder saw it. `answer` holds `id`, `crn` and `type` at most."""
+
+    operation: Operation
+    parameters: Mapping[str, str]
+    status: int
+    trace: str
+    correlation_id: str
+    caller: Caller | None
+    login: Login | None
+    problems: tuple[Problem, ...]
+    answer: Mapping[str, str]
+
+
+class Operations:
+    """Method and path -> operation, from the OpenAPI document, which lists them all."""
+
+    def __init__(self, paths: Mapping[str, Mapping[str, Any]]) -> None:
+        found = [
+            Operation(item["operationId"], method.upper(), path, action_of(method.upper(), path))
+            for path, methods in paths.items()
+            for method, item in methods.items()
+        ]
+        found.append(Operation("exchange_identity_token", "POST", EXCHANGE, PROFILE_LOGIN))
+        # A literal path (`/v1/apikeys/details`) before the template that would match it too.
+        found.sort(key=lambda one: one.template.count("{"))
+        self._found = [(one, compile_path(one.template)[0]) for one in found]
+
+    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+        """The operation and its path parameters; None when the API has nothing there."""
+        for operation, pattern in self._found:
+            if operation.method == method and (match := pattern.match(path)):
+                return operation, match.groupdict()
+        return None
+
+
+def events_of(call: Call, clock: Clock) -> list[Event]:
+    """The events of a call: none for a successful read, two for an action (asked for, and begun)."""
+    operation, failed = call.operation, call.status >= 400
+    action, login = operation.action, call.login
+    if operation.id == "create_token":
+        user = login is None or login.grant in _USER_GRANTS
+        action = API_KEY_LOGIN if user else PROFILE_LOGIN
+    if action is None or (operation.method == "GET" and not failed):
+        return []
+    problem = call.problems[0] if call.problems else None
+    caller = call.caller
+    event = Event(
+        time=clock.now(),
+        action=action,
+        outcome="failure" if failed else "success",
+        status=call.status,
+        trace=call.trace,
+        instance_id=_instance_of(call),
+        target=_target_of(call),
+        initiator=caller.iam_id if caller else login.iam_id if login else None,
+        reason=problem.code if problem else None,
+        message=_shown(problem.message) if problem else None,
+        rule=(problem.rule or problem.code) if problem else None,
+        detail=_detail(call),
+    )
+    kind = call.answer.get("type")
+    if operation.id == "create_instance_action" and not failed and kind:
+        begun = replace(event, action=f"is.instance.instance.{kind}", target=event.instance_id)
+        return [event, begun]
+    return [event]
+
+
+def _detail(call: Call) -> dict[str, Any]:
+    caller, login = call.caller, call.login
+    found: dict[str, Any] = {
+        "operation": call.operation.id,
+        "correlation_id": call.correlation_id,
+        "crn": call.answer.get("crn"),
+        "account_id": caller.account_id if caller else None,
+        "api_key_id": caller.api_key_id if caller else login.api_key_id if login else None,
+        "profile_id": caller.profile_id if caller else login.profile_id if login else None,
+        "on_instance": caller.instance_crn if caller else None,
+        "grant_type": login.grant if login else None,
+        "problems": [problem.code for problem in call.problems[1:]] or None,
+        "field": _field(call.problems),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _field(problems: tuple[Problem, ...]) -> str | None:
+    target = problems[0].target if problems else None
+    return _shown(target.name) if target else None
+
+
+def _target_of(call: Call) -> str | None:
+    if call.login is not None:
+        return call.login.profile_id or call.login.api_key_id
+    if (made := call.answer.get("id")) is not None:
+        return made
+    given = list(call.parameters.values())
+    return _shown(given[-1]) if given else None
+
+
+def _instance_of(call: Call) -> str | None:
+    template, p = call.operation.template, call.parameters
+    if call.operation.id == "create_instance":
+        return call.answer.get("id")
+    if template.startswith("/v1/instances/"):
+        found = p.get("instance_id") or p.get("id")
+    else:
+        found = p.get("instance") if template.startswith("/linklocal/v1/placements") else None
+    return _shown(found)[:64] if found else None
+
+
+def _shown(text: str) -> str:
+    kept = _SECRET.sub(_unless_id, text)[:MESSAGE_SHOWN]
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in kept)
+
+
+# Ids of ours that are as long as a secret: `0717_<uuid>`, `Profile-<uuid>`, `ApiKey-<uuid>`, an account.
+_ID = re.compile(r"[A-Za-z0-9]{1,12}[_-][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _unless_id(match: re.Match[str]) -> str:
+    return match[0] if _ID.fullmatch(match[0]) else "<hidden>"
+
+
+class Audit:
+    """The middleware. Must stand inside `RequestIds` and around everything that can refuse."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        database: Database,
+        events: EventStore,
+        clock: Clock,
+        document: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.app = app
+        self._database = database
+        self._events = events
+        self._clock = clock
+        self._document = document
+        self._operations: Operations | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = None
+        if scope["type"] == "http":
+            if self._operations is None:
+                self._operations = Operations(self._document()["paths"])
+            found = self._operations.find(scope["method"], scope["path"])
+        if found is None:
+            await self.app(scope, receive, send)
+            return
+        operation, parameters = found
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            """Keep the answer back until it is whole, record, then send it. Answers here are small."""
+            held.append(message)
+            if message["type"] != "http.response.body" or message.get("more_body", False):
+                return
+            call = _call(operation, parameters, scope, held)
+            await self._record(events_of(call, self._clock))
+            for one in held:
+                await send(one)
+
+        await self.app(scope, receive, hold)
+
+    async def _record(self, new: list[Event]) -> None:
+        if not new:
+            return
+        try:
+            async with self._database.transaction() as connection:
+                for event in new:
+                    await self._events.record(connection, event)
+        except DomainError as error:
+            # The answer is true and must go out; the log is then the only record.
+            for event in new:
+                log.warning("Event not recorded", error=str(error), **_logged(event))
+
+
+def _logged(event: Event) -> dict[str, Any]:
+    return {
+        "action": event.action,
+        "outcome": event.outcome,
+        "status": event.status,
+        "trace": event.trace,
+        "target": event.target,
+        "initiator": event.initiator,
+    }
+
+
+def _call(
+    operation: Operation, parameters: Mapping[str, str], scope: Scope, held: list[Message]
+) -> Call:
+    state = scope["state"]
+    status = int(held[0]["status"])
+    body = b"".join(message.get("body", b"") for message in held[1:])
+    changed = operation.method != "GET" and status < 400 and operation.action is not None
+    return Call(
+        operation=operation,
+        parameters=parameters,
+        status=status,
+        trace=state["request_id"],
+        correlation_id=state["correlation_id"],
+        caller=state.get("caller"),
+        login=state.get("login"),
+        problems=state.get("problems", ()),
+        answer=_facts(body) if changed else {},
+    )
+
+
+def _facts(body: bytes) -> dict[str, str]:
+    """`id`, `crn` and `type` of an answer; nothing else of it is looked at."""
+    try:
+        value = json.loads(body) if body else None
+    except ValueError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    named = {name: value.get(name) for name in ("id", "crn", "type")}
+    return {name: fact for name, fact in named.items() if isinstance(fact, str)}
