@@ -52,7 +52,8 @@ class Terminal:
 
     def run(self, *arguments: str, **variables: str) -> Done:
         """Run `linklocal ARGUMENTS` to its end."""
-        out, err = io.StringIO(), io.StringIO()
+        raw = io.BytesIO(), io.BytesIO()
+        out, err = (io.TextIOWrapper(buffer, "utf-8", write_through=True) for buffer in raw)
         status = 0
         stdin, sys.stdin = sys.stdin, io.StringIO()
         try:
@@ -66,7 +67,8 @@ class Terminal:
             status = int(end.code or 0)
         finally:
             sys.stdin = stdin
-        return Done(out.getvalue(), err.getvalue(), status)
+        texts = [buffer.getvalue().decode() for buffer in raw]
+        return Done(texts[0], texts[1], status)
 
     def ok(self, *arguments: str, **variables: str) -> str:
         """What it prints; it must succeed."""

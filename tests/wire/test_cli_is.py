@@ -264,3 +264,33 @@ def test_without_a_server_the_next_step_is_doctor(dev: Dev, user: Terminal) -> N
 def test_without_a_login(tmp_path: Path) -> None:
     said = Terminal(tmp_path / "none", tmp_path).refused("is", "instances")
     assert "Not logged in. Use 'linklocal login' to log in." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("linklocal is instance de", "demo"),
+        ("linklocal is instance-up", "instance-update"),
+        ("linklocal is instance-create --metadata-service-p", "--metadata-service-protocol"),
+        ("linklocal is instance-create --metadata-service-protocol h", "https"),
+        ("linklocal is instance-delete de", "demo"),
+    ],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(user: Terminal, shell: str, words: str, offered: str) -> None:
+    parts = words.split()
+    variables = {"_LINKLOCAL_COMPLETE": f"{shell}_complete"}
+    if shell == "fish":
+        variables |= {"COMP_WORDS": " ".join(parts), "COMP_CWORD": parts[-1]}
+    else:
+        variables |= {"COMP_WORDS": words, "COMP_CWORD": str(len(parts) - 1)}
+
+    assert offered in user.ok(**variables)
+
+
+def test_completion_without_a_server_is_silent(user: Terminal) -> None:
+    done = user.run(
+        LINKLOCAL_API="http://127.0.0.1:9", COMP_WORDS="linklocal is instance de", COMP_CWORD="3",
+        _LINKLOCAL_COMPLETE="bash_complete",
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.stderr, done.status) == ("", "", 0)

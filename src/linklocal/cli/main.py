@@ -13,11 +13,13 @@ import click
 from linklocal import __version__
 from linklocal.cli import account
 from linklocal.cli.ca import ca
+from linklocal.cli.completion import completion
 from linklocal.cli.db import db
 from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
 from linklocal.cli.node import node
+from linklocal.cli.reference import cli_reference
 from linklocal.cli.run import dev, server
 from linklocal.errors import OperatorError
 
@@ -31,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, server, node, *account.COMMANDS, is_, iam, ca, db):
+for command in (dev, server, node, *account.COMMANDS, is_, iam, ca, db, completion, cli_reference):
     cli.add_command(command)
 
 

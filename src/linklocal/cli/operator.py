@@ -20,10 +20,10 @@ TIMEOUT = 20.0  # seconds
 class OperatorClient:
     """Calls the server as an administrator. Raises OperatorError with the next step on any failure."""
 
-    def __init__(self, state_dir: Path | None) -> None:
+    def __init__(self, state_dir: Path | None, timeout: float = TIMEOUT) -> None:
         session = current(state_dir)
         self._api = session.api
-        self._http = httpx.Client(base_url=self._api, timeout=TIMEOUT)
+        self._http = httpx.Client(base_url=self._api, timeout=timeout)
         token = self._login(session.api_key) if session.api_key else session.token
         self._http.headers["Authorization"] = f"Bearer {token}"
 

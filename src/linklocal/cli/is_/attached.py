@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from linklocal.cli.completion import instance_names
 from linklocal.cli.is_.command import Is, is_command
 from linklocal.cli.is_.instance import find_instance
 from linklocal.cli.is_.names import find, pages
 
 
 @click.command("instance-network-interfaces")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @is_command
 def interfaces(run: Is, instance: str) -> None:
     """List the network interfaces of an instance.
@@ -32,7 +33,7 @@ def interfaces(run: Is, instance: str) -> None:
 
 
 @click.command("instance-network-attachments")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @is_command
 def attachments(run: Is, instance: str) -> None:
     """List the network attachments of an instance.
@@ -53,7 +54,7 @@ def attachments(run: Is, instance: str) -> None:
 
 
 @click.command("instance-volume-attachments")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @is_command
 def volumes(run: Is, instance: str) -> None:
     """List the volume attachments of an instance.

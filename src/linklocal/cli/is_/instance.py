@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from linklocal.cli.completion import instance_names
 from linklocal.cli.is_.body import instance_body, reinitialize_body
 from linklocal.cli.is_.command import Is, is_command, truth
 from linklocal.cli.is_.instance_output import LIST_HEADER, details, list_row
@@ -109,7 +110,7 @@ def create(
 
 
 @click.command("instance-update")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @click.option("--name", "--new-name", metavar="NAME", help="New name; the host name stays.")
 @metadata_options
 @click.option("--profile", metavar="NAME", help="Needs a stopped instance.")
@@ -173,7 +174,7 @@ def update(run: Is, instance: str, **options: Any) -> None:
 
 
 @click.command("instance")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @is_command
 def show(run: Is, instance: str) -> None:
     """Show an instance, by name or id.
@@ -239,7 +240,10 @@ def list_(
 
 
 @click.command("instance-delete")
-@click.argument("instances", nargs=-1, required=True, metavar="INSTANCE1 INSTANCE2 ...")
+@click.argument(
+    "instances", nargs=-1, required=True, metavar="INSTANCE1 INSTANCE2 ...",
+    shell_complete=instance_names,
+)  # fmt: skip
 @force_option
 @wait_option
 @is_command
@@ -276,7 +280,7 @@ def _act(
 
 
 @click.command("instance-start")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @wait_option
 @is_command
 def start(run: Is, instance: str, wait: bool) -> None:
@@ -290,7 +294,7 @@ def start(run: Is, instance: str, wait: bool) -> None:
 
 
 @click.command("instance-stop")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @click.option("--no-wait", is_flag=True, help="Act at once and drop queued actions.")
 @force_option
 @wait_option
@@ -307,7 +311,7 @@ def stop(run: Is, instance: str, no_wait: bool, force: bool, wait: bool) -> None
 
 
 @click.command("instance-reboot")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @click.option("--no-wait", is_flag=True, help="Act at once and drop queued actions.")
 @force_option
 @wait_option
@@ -324,7 +328,7 @@ def reboot(run: Is, instance: str, no_wait: bool, force: bool, wait: bool) -> No
 
 
 @click.command("instance-initialization-values")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @is_command
 def initialization(run: Is, instance: str) -> None:
     """Show what an instance was created with: keys, default trusted profile, auto link.
@@ -352,7 +356,7 @@ def initialization(run: Is, instance: str) -> None:
 
 
 @click.command("instance-reinitialize")
-@click.argument("instance")
+@click.argument("instance", shell_complete=instance_names)
 @click.option("--image", metavar="ID|NAME", help="Image to boot from.")
 @click.option("--boot-volume", metavar="JSON|@FILE", help="Boot volume, in place of --image.")
 @click.option("--keys", "--key-ids", metavar="K1,K2", help="SSH keys, by id or name.")
