@@ -8,14 +8,22 @@ UV_VERSION := 0.13.9
 # uv's own answers about the machine's configuration must not change what is installed: the locks decide.
 export UV_NO_PROGRESS := 1
 
+# What the browser gets. Built, not kept in the repository; without npm the console says how to build it.
+ASSETS := src/linklocal/console/static/console.js
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run check format test test-long lock clean
+.PHONY: help setup run console screenshots check format test test-long lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-run: $(VENV)/.runtime ## install what is needed and start `linklocal dev`
+run: $(VENV)/.runtime $(ASSETS) ## install what is needed and start `linklocal dev`
 	@exec $(BIN)/linklocal dev $(ARGS)
+
+console: $(ASSETS) ## build the console's scripts and styles; needs npm
+
+screenshots: $(VENV)/.dev $(ASSETS) ## pictures of the console's pages in build/screenshots; needs chromium
+	$(BIN)/python tests/console/screenshots.py build/screenshots
 
 setup: $(VENV)/.runtime ## just the environment: .venv/bin/linklocal exists afterwards
 
@@ -29,7 +37,7 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(VENV)/.dev ## every test but the long loops; T=path narrows the run
+test: $(VENV)/.dev $(ASSETS) ## every test but the long loops; T=path narrows the run
 	$(BIN)/pytest -n auto --dist loadfile -m "not long" $(T)
 
 test-long: $(VENV)/.dev ## the long loops
@@ -41,6 +49,15 @@ lock: $(UV) ## resolve the dependencies into locks/, keeping what fits; UPGRADE=
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+
+$(ASSETS): frontend/node_modules/.package-lock.json frontend/build.mjs $(wildcard frontend/entry/*)
+	@if command -v node >/dev/null && test -e $<; then echo "Building the console ..."; cd frontend && node build.mjs; fi
+
+frontend/node_modules/.package-lock.json: frontend/package-lock.json frontend/.npmrc
+	@if ! command -v npm >/dev/null; then echo "npm is missing, so there will be no console. On Debian: apt-get install nodejs npm"; \
+	else echo "Installing what the console is built from ..."; \
+	(cd frontend && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.package-lock.json) \
+	|| echo "npm failed, so there will be no console; everything else works."; fi
 
 $(UV):
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing. On Debian: apt-get install python3 python3-venv"; exit 1; }

@@ -79,11 +79,13 @@ class Cloud:
         ).result
         return made
 
-    def grant(self, iam_id: str, role: str, service: str = "is") -> None:
-        """Attach a role to a trusted profile."""
+    def grant(
+        self, iam_id: str, role: str, service: str = "is", *, subject: str = "iam_id"
+    ) -> None:
+        """Attach a role to a trusted profile, or with `subject` "apikey_id" to an API key."""
         self.policies.create_policy(
             type="access",
-            subjects=[{"attributes": [{"name": "iam_id", "value": iam_id}]}],
+            subjects=[{"attributes": [{"name": subject, "value": iam_id}]}],
             roles=[{"role_id": f"crn:v1:bluemix:public:iam::::role:{role}"}],
             resources=[
                 {

@@ -114,7 +114,7 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
                     write_private(
                         options.ready_file.absolute(), json.dumps(ready, indent=1).encode()
                     )
-                say(_banner(ready, folder))
+                say(_banner(ready, folder, control.console.codes.new(api_key)))
                 await _either(stop, node_task)
             finally:
                 stop.set()
@@ -209,12 +209,13 @@ def _ready(
     }
 
 
-def _banner(ready: dict[str, Any], folder: Path) -> str:
+def _banner(ready: dict[str, Any], folder: Path, sign_in_code: str) -> str:
     lines = [
         "linklocal is ready.",
         "",
         f"  API        {ready['api']}/v1",
         f"  IAM        {ready['iam']}/identity/token",
+        f"  Console    {ready['console']}/sign-in?code={sign_in_code}",
         f"  API key    in {folder / 'apikey'}",
         f"  TLS root   {ready['ca_cert']}",
     ]

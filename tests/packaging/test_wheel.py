@@ -53,7 +53,17 @@ def test_what_is_in_it(wheel: Path) -> None:
     assert f"linklocal-{__version__}.dist-info/licenses/LICENSE" in names
     assert "linklocal/py.typed" in names
     assert any(name.startswith("linklocal/store/migrations/versions/0001") for name in names)
+    assert "linklocal/console/templates/instance.html" in names
     assert not [name for name in names if name.startswith(("tests/", "locks/", "docs/"))]
+
+
+@pytest.mark.needs("npm", "npm")
+def test_the_consoles_assets_are_in_it(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assets = {name.rpartition("/")[2] for name in names if "/console/static/" in name}
+    assert {"console.js", "console.css", "htmx.js", "hx-sse.js", "LICENSES.txt"} <= assets
+    assert not [name for name in names if "node_modules" in name]
 
 
 def test_it_installs_and_runs_without_a_checkout_and_without_node(

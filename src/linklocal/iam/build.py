@@ -21,7 +21,7 @@ from linklocal.iam.node_routes import node_routes, root_routes
 from linklocal.iam.policies.routes import policy_routes
 from linklocal.iam.policies.service import PolicyService
 from linklocal.iam.roles import Roles
-from linklocal.iam.secrets import load_key_file
+from linklocal.iam.secrets import Sealer, load_key_file
 from linklocal.iam.signing_keys import SigningKeys
 from linklocal.iam.token_routes import token_routes
 from linklocal.iam.trusted_profiles.claim_rules import RuleService
@@ -38,6 +38,7 @@ class Iam:
 
     database: Database
     clock: Clock
+    sealer: Sealer
     signing_keys: SigningKeys
     authorities: Authorities
     roles: Roles
@@ -91,6 +92,7 @@ def build_iam(
     return Iam(
         database=database,
         clock=clock,
+        sealer=sealer,
         signing_keys=signing_keys,
         authorities=authorities,
         roles=roles,

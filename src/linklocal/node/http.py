@@ -188,6 +188,11 @@ class Connection(asyncio.BufferedProtocol):
             raise OSError(errno.ENOTCONN, "the connection is gone")
         set_hop_limit(sock, hops)
 
+    @property
+    def tls(self) -> bool:
+        """Whether the peer speaks TLS."""
+        return self._tls
+
     def peer_ttl(self) -> int | None:
         """TTL or hop limit with which the peer's SYN arrived; None when the kernel did not keep it."""
         if not self._peer_ttl:

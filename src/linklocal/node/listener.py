@@ -392,5 +392,7 @@ class Listener:
 
     @staticmethod
     def _facts(connection: Connection) -> dict[str, Any]:
-        ttl = connection.peer_ttl()
-        return {} if ttl is None else {"peer_ttl": ttl}
+        facts: dict[str, Any] = {"protocol": "https" if connection.tls else "http"}
+        if (ttl := connection.peer_ttl()) is not None:
+            facts["peer_ttl"] = ttl
+        return facts

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 
 from linklocal import __version__
 from linklocal.clock import Clock
+from linklocal.console.app import Console, build_console
+from linklocal.console.services import Services
 from linklocal.fleet import enrolment, nodes
 from linklocal.fleet.enrolment import NodeAuthenticator
 from linklocal.fleet.events import EventStore
@@ -20,10 +22,11 @@ from linklocal.fleet.routes import fleet_routes
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.build import Iam, build_iam
 from linklocal.server.audit import Audit
-from linklocal.server.errors import install_error_handlers
+from linklocal.server.errors import install_error_handlers, status_of
 from linklocal.server.http import Bodies, RequestIds
 from linklocal.server.nodes import operator_routes
 from linklocal.server.openapi import install_openapi
+from linklocal.server.validation import problems_of
 from linklocal.server.vpc import Vpc, build_vpc, vpc_routes
 from linklocal.settings import Region, ServerSettings
 from linklocal.store import migrations
@@ -44,6 +47,7 @@ class ControlPlane:
     events: EventStore
     iam: Iam
     vpc: Vpc
+    console: Console
     region: Region
     clock: Clock
 
@@ -141,9 +145,30 @@ def _compose(
         await database.ping()
         return JSONResponse({"status": "ok", "version": __version__})
 
+    console = build_console(
+        Services(
+            context=context,
+            iam=iam,
+            events=events,
+            instances=vpc.instances,
+            templates=vpc.templates,
+            keys=vpc.keys,
+            images=vpc.images,
+            placement_groups=vpc.placement_groups,
+            vpcs=vpc.vpcs,
+            subnets=vpc.subnets,
+            security_groups=vpc.security_groups,
+            floating_ips=vpc.floating_ips,
+        ),
+        public_url=settings.public_url,
+        status_of=status_of,
+        problems_of=problems_of,
+    )
+    app.mount("/console", console.app)
+
     app.add_middleware(Bodies)
     app.add_middleware(
         Audit, database=database, events=events, clock=clock, document=lambda: app.openapi()
     )
     app.add_middleware(RequestIds)  # the outermost: refusals of `Bodies` have ids too
-    return ControlPlane(app, database, context, events, iam, vpc, region, clock)
+    return ControlPlane(app, database, context, events, iam, vpc, console, region, clock)

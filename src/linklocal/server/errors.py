@@ -115,9 +115,14 @@ class _ErrorAnswer(JSONResponse):
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
+def status_of(error: DomainError) -> int:
+    """The HTTP status of an error, the same in every API and in the console."""
+    return STATUS[type(error)]
+
+
 def error_response(scope: Scope, error: DomainError) -> JSONResponse:
     """The answer to `error` in the shape that the path's API has."""
-    status = STATUS[type(error)]
+    status = status_of(error)
     headers: dict[str, str] = {}
     if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(max(1, round(error.retry_after)))

@@ -1,0 +1,206 @@
+"""Pages of Manage > Access (IAM): trusted profiles with their links and rules, and API keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from linklocal.console.pages import Pages, Said, Visit
+from linklocal.console.services import Services
+from linklocal.errors import DomainError, NotAuthorized
+from linklocal.iam.api_keys.model import ApiKeyPrototype
+from linklocal.iam.http import MAX_PAGE_SIZE, Page
+from linklocal.iam.rules import CLAIMS, OPERATORS
+from linklocal.iam.trusted_profiles.assuming import able_to_assume
+from linklocal.iam.trusted_profiles.model import LinkPrototype, ProfilePrototype, RulePrototype
+from linklocal.vpc.instances.queries import InstanceFilter
+from linklocal.vpc.paging import MAX_LIMIT
+from linklocal.vpc.paging import Page as VpcPage
+
+BY_NAME = Page(size=MAX_PAGE_SIZE, sort="name")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class AccessPages:
+    """One per server. Contract 6, rows 16 and 17."""
+
+    def __init__(self, pages: Pages, services: Services) -> None:
+        self._pages = pages
+        self._services = services
+        self._iam = services.iam
+
+    def routes(self) -> list[Route]:
+        get, change = self._pages.get, self._pages.change
+        one = "/profiles/{id}"
+        return [
+            Route("/profiles", get(self.profiles)),
+            Route("/profiles", change(self.create_profile), methods=["POST"]),
+            Route(one, get(self.profile)),
+            Route(f"{one}/delete", change(self.delete_profile), methods=["POST"]),
+            Route(f"{one}/links", change(self.create_link), methods=["POST"]),
+            Route(f"{one}/links/{{link}}/delete", change(self.delete_link), methods=["POST"]),
+            Route(f"{one}/rules", change(self.create_rule), methods=["POST"]),
+            Route(f"{one}/rules/{{rule}}/delete", change(self.delete_rule), methods=["POST"]),
+            Route("/api-keys", get(self.api_keys)),
+            Route("/api-keys", change(self.create_api_key), methods=["POST"]),
+            Route("/api-keys/{id}/delete", change(self.delete_api_key), methods=["POST"]),
+        ]
+
+    def _read(self, model: type[Model], body: dict[str, Any]) -> Model:
+        try:
+            return model.model_validate({k: v for k, v in body.items() if v not in (None, "")})
+        except ValidationError as error:
+            raise self._pages.checked(error) from error
+
+    # Trusted profiles
+
+    async def profiles(self, visit: Visit, said: Said | None = None) -> Response:
+        found = await self._iam.profiles.list(visit.caller, BY_NAME)
+        said = said or Said()
+        return self._pages.render(
+            "profiles.html", visit, said.status, profiles=found.items, said=said, form=visit.form
+        )
+
+    async def create_profile(self, visit: Visit) -> Response:
+        body = {
+            "name": visit.form.get("name").strip(),
+            "description": visit.form.get("description").strip(),
+            "account_id": str(visit.caller.account_id),
+        }
+        try:
+            made = await self._iam.profiles.create(visit.caller, self._read(ProfilePrototype, body))
+        except DomainError as error:
+            return await self.profiles(visit, self._pages.said(error))
+        return self._pages.to(f"/profiles/{made['id']}", "Created.")
+
+    async def profile(self, visit: Visit, said: Said | None = None) -> Response:
+        """Details with *Trust relationship*, and who can assume the profile now."""
+        id, caller, said = visit.path("id"), visit.caller, said or Said()
+        profile = await self._iam.profiles.get(caller, id)
+        links = await self._iam.links.list(caller, id)
+        rules = await self._iam.rules.list(caller, id)
+        instances: list[dict[str, Any]] = []
+        try:
+            page, asked = VpcPage(MAX_LIMIT), InstanceFilter()
+            instances, _, _ = await self._services.instances.list(caller, page, asked)
+        except NotAuthorized:
+            pass  # rights on IAM alone: links are shown by their CRNs, and none can be chosen
+        async with self._iam.database.read() as connection:
+            able = await able_to_assume(connection, caller.account_id, id)
+        return self._pages.render(
+            "profile.html",
+            visit,
+            said.status,
+            said=said,
+            form=visit.form,
+            profile=profile,
+            links=links,
+            rules=[{**rule, "conditions": _readable(rule["conditions"])} for rule in rules],
+            able=able,
+            instances=instances,
+            by_crn={instance["crn"]: instance for instance in instances},
+            claims=CLAIMS,
+            operators=OPERATORS,
+        )
+
+    async def delete_profile(self, visit: Visit) -> Response:
+        await self._iam.profiles.delete(visit.caller, visit.path("id"))
+        return self._pages.to("/profiles", "Deleted.")
+
+    async def create_link(self, visit: Visit) -> Response:
+        id = visit.path("id")
+        body = {
+            "cr_type": "VSI",
+            "name": visit.form.get("link_name").strip(),
+            "link": {"crn": visit.form.get("crn")},
+        }
+        try:
+            await self._iam.links.create(visit.caller, id, self._read(LinkPrototype, body))
+        except DomainError as error:
+            return await self.profile(visit, self._pages.said(error))
+        return self._pages.to(f"/profiles/{id}", "Link added.")
+
+    async def delete_link(self, visit: Visit) -> Response:
+        id = visit.path("id")
+        await self._iam.links.delete(visit.caller, id, visit.path("link"))
+        return self._pages.to(f"/profiles/{id}", "Link removed.")
+
+    async def create_rule(self, visit: Visit) -> Response:
+        id, operator = visit.path("id"), visit.form.get("operator")
+        text = visit.form.get("value").strip()
+        value: Any = [part.strip() for part in text.split(",")] if operator == "IN" else text
+        body = {
+            "type": "Profile-CR",
+            "cr_type": "VSI",
+            "name": visit.form.get("rule_name").strip(),
+            "conditions": [
+                {
+                    "claim": visit.form.get("claim"),
+                    "operator": operator,
+                    "value": json.dumps(value),
+                }
+            ],
+        }
+        try:
+            await self._iam.rules.create(visit.caller, id, self._read(RulePrototype, body))
+        except DomainError as error:
+            return await self.profile(visit, self._pages.said(error))
+        return self._pages.to(f"/profiles/{id}", "Condition added.")
+
+    async def delete_rule(self, visit: Visit) -> Response:
+        id = visit.path("id")
+        await self._iam.rules.delete(visit.caller, id, visit.path("rule"))
+        return self._pages.to(f"/profiles/{id}", "Condition removed.")
+
+    # API keys
+
+    async def api_keys(
+        self, visit: Visit, said: Said | None = None, made: dict[str, Any] | None = None
+    ) -> Response:
+        """The value of a key that was just made is shown on this answer and never again."""
+        page = Page(size=MAX_PAGE_SIZE, descending=True)
+        found = await self._iam.api_keys.list(
+            visit.caller, page, scope="account", kind="user", iam_id=None
+        )
+        said = said or Said()
+        return self._pages.render(
+            "api_keys.html",
+            visit,
+            said.status,
+            keys=found.items,
+            said=said,
+            made=made,
+            form=visit.form,
+        )
+
+    async def create_api_key(self, visit: Visit) -> Response:
+        body = {
+            "name": visit.form.get("name").strip(),
+            "description": visit.form.get("description").strip(),
+            "iam_id": visit.caller.iam_id,
+        }
+        try:
+            made = await self._iam.api_keys.create(
+                visit.caller, self._read(ApiKeyPrototype, body), lock=False, disable=False
+            )
+        except DomainError as error:
+            return await self.api_keys(visit, self._pages.said(error))
+        return await self.api_keys(visit, made=made)
+
+    async def delete_api_key(self, visit: Visit) -> Response:
+        await self._iam.api_keys.delete(visit.caller, visit.path("id"))
+        return self._pages.to("/api-keys", "Deleted.")
+
+
+def _readable(conditions: list[dict[str, Any]]) -> list[str]:
+    """`zone EQUALS us-south-1` of conditions whose values are JSON text."""
+    out = []
+    for condition in conditions:
+        value = json.loads(condition["value"])
+        text = ", ".join(value) if isinstance(value, list) else str(value)
+        out.append(f"{condition['claim']} {condition['operator']} {text}")
+    return out

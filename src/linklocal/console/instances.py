@@ -1,0 +1,225 @@
+"""Pages of instances: list, details with the *Metadata* section, actions. The services decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from linklocal.console.calls import would_break
+from linklocal.console.forms import metadata_patch, number
+from linklocal.console.live import calls_of, placement_of
+from linklocal.console.pages import Pages, Said, Visit
+from linklocal.console.services import Services
+from linklocal.document import MetadataService, Protocol
+from linklocal.errors import DomainError, NotAuthorized, NotFound
+from linklocal.iam.caller import Caller
+from linklocal.vpc.instances.model import InstanceActionPrototype, InstancePatch
+from linklocal.vpc.instances.queries import InstanceFilter
+from linklocal.vpc.metadata_service import MAX_HOP_LIMIT, MIN_HOP_LIMIT
+from linklocal.vpc.paging import Page
+
+ROWS = 50
+
+
+class InstancePages:
+    """One per server."""
+
+    def __init__(self, pages: Pages, services: Services) -> None:
+        self._pages = pages
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        get, change = self._pages.get, self._pages.change
+        one = "/instances/{id}"
+        return [
+            Route("/instances", get(self.list)),
+            Route("/instances/rows", get(self.rows)),
+            Route(one, get(self.details)),
+            Route(f"{one}/metadata", get(self.metadata)),
+            Route(f"{one}/metadata", change(self.set_metadata), methods=["POST"]),
+            Route(f"{one}/preview", get(self.preview)),
+            Route(f"{one}/status", get(self.status)),
+            Route(f"{one}/calls", get(self.calls)),
+            Route(f"{one}/rename", change(self.rename), methods=["POST"]),
+            Route(f"{one}/action", change(self.act), methods=["POST"]),
+            Route(f"{one}/restart", change(self.set_restart), methods=["POST"]),
+            Route(f"{one}/delete", change(self.delete), methods=["POST"]),
+        ]
+
+    # The list
+
+    async def rows_of(self, caller: Caller, search: str, start: str) -> dict[str, Any]:
+        """One page of the list, newest first, and whether more follow."""
+        page = Page(ROWS, start or None)
+        asked = InstanceFilter(name_part=search.strip() or None)
+        found, total, following = await self._services.instances.list(caller, page, asked)
+        ips, _, _ = await self._services.floating_ips.list(caller, Page(100))
+        floating = {ip["target"]["id"]: ip["address"] for ip in ips if ip.get("target")}
+        return {
+            "instances": [{**view, "floating_ip": _floating(view, floating)} for view in found],
+            "total": total,
+            "following": following,
+            "search": search,
+            "start": start,
+        }
+
+    async def list(self, visit: Visit) -> Response:
+        """Contract 6, rows 2 and 3."""
+        rows = await self.rows_of(visit.caller, visit.query("search"), visit.query("start"))
+        return self._pages.render("instances.html", visit, **rows)
+
+    async def rows(self, visit: Visit) -> Response:
+        """The table alone: after a search, and when something changed."""
+        rows = await self.rows_of(visit.caller, visit.query("search"), visit.query("start"))
+        return self._pages.render("part_instances.html", visit, **rows)
+
+    # One instance
+
+    async def details(self, visit: Visit) -> Response:
+        """Contract 6, rows 10 to 13."""
+        id = visit.path("id")
+        instance, _ = await self._services.instances.get(visit.caller, id)
+        values = await self._metadata_values(visit, instance)
+        keys: list[dict[str, Any]] = []
+        if instance["status"] != "deleting":
+            keys = (await self._services.instances.initialization(visit.caller, id))["keys"]
+        return self._pages.render("instance.html", visit, keys=keys, **values)
+
+    async def _metadata_values(
+        self, visit: Visit, instance: dict[str, Any], said: Said | None = None
+    ) -> dict[str, Any]:
+        """What the *Metadata* section and what hangs on it need."""
+        services, id = self._services, instance["id"]
+        default: dict[str, Any] = {}
+        linked = False
+        if instance["status"] != "deleting":
+            start = await services.instances.initialization(visit.caller, id)
+            default = start.get("default_trusted_profile", {})
+        if default:
+            try:
+                links = await services.iam.links.list(visit.caller, default["target"]["id"])
+                linked = any(link["link"]["crn"] == instance["crn"] for link in links)
+                profile = await services.iam.profiles.get(visit.caller, default["target"]["id"])
+                default = {**default, "name": profile["name"]}
+            except (NotAuthorized, NotFound):
+                # A Viewer of `is` alone sees the profile's id; a deleted profile has nothing more.
+                default = {**default, "name": default["target"]["id"]}
+        settings = MetadataService(**instance["metadata_service"])
+        calls = await calls_of(services, id)
+        other: Protocol = "http" if settings.protocol == "https" else "https"
+        return {
+            "instance": instance,
+            "settings": settings,
+            "default": default,
+            "linked": linked,
+            "calls": calls,
+            "flipped": would_break(
+                calls.all, MetadataService(True, other, settings.response_hop_limit), calls.now
+            ),
+            "off": would_break(calls.all, MetadataService(False), calls.now),
+            "preview": None,
+            "limits": (MIN_HOP_LIMIT, MAX_HOP_LIMIT),
+            "placed": await placement_of(services, id),
+            "said": said or Said(),
+        }
+
+    async def metadata(self, visit: Visit) -> Response:
+        """The *Metadata* section alone: when somebody else changed it."""
+        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        values = await self._metadata_values(visit, instance)
+        return self._pages.render("part_metadata.html", visit, **values)
+
+    async def set_metadata(self, visit: Visit) -> Response:
+        """One control was changed. What is refused is said in place, and the control put back."""
+        id = visit.path("id")
+        said = Said()
+        try:
+            try:
+                patch = InstancePatch.model_validate(metadata_patch(visit.form))
+            except ValidationError as error:
+                raise self._pages.checked(error) from error
+            instance, _ = await self._services.instances.update(visit.caller, id, patch, None)
+        except DomainError as error:
+            said = self._pages.said(error)
+            instance, _ = await self._services.instances.get(visit.caller, id)
+        values = await self._metadata_values(visit, instance, said)
+        return self._pages.render("part_metadata.html", visit, said.status, **values)
+
+    async def preview(self, visit: Visit) -> Response:
+        """The picture and *what would break* for a hop limit that is not applied yet."""
+        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        settings = MetadataService(**instance["metadata_service"])
+        limit = number(visit.query("hop_limit"))
+        calls = await calls_of(self._services, instance["id"])
+        preview = None
+        if isinstance(limit, int) and MIN_HOP_LIMIT <= limit <= MAX_HOP_LIMIT:
+            proposed = MetadataService(settings.enabled, settings.protocol, limit)
+            if proposed != settings:
+                preview = would_break(calls.all, proposed, calls.now)
+                settings = proposed
+        return self._pages.render(
+            "part_path.html", visit, settings=settings, preview=preview, calls=calls
+        )
+
+    async def status(self, visit: Visit) -> Response:
+        """Status and node alone."""
+        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        placed = await placement_of(self._services, instance["id"])
+        return self._pages.render("part_status.html", visit, instance=instance, placed=placed)
+
+    async def calls(self, visit: Visit) -> Response:
+        """The live list and the chart alone."""
+        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        calls = await calls_of(self._services, instance["id"])
+        return self._pages.render("part_calls.html", visit, calls=calls)
+
+    # Changes
+
+    async def rename(self, visit: Visit) -> Response:
+        return await self._patch(visit, {"name": visit.form.get("name").strip()}, "Renamed.")
+
+    async def set_restart(self, visit: Visit) -> Response:
+        """Host failure auto restart."""
+        policy = "restart" if visit.form.has("restart") else "stop"
+        body = {"availability_policy": {"host_failure": policy}}
+        return await self._patch(visit, body, "Saved.")
+
+    async def _patch(self, visit: Visit, body: dict[str, Any], notice: str) -> Response:
+        id = visit.path("id")
+        try:
+            patch = InstancePatch.model_validate(body)
+        except ValidationError as error:
+            raise self._pages.checked(error) from error
+        await self._services.instances.update(visit.caller, id, patch, None)
+        return self._pages.to(f"/instances/{id}", notice)
+
+    async def act(self, visit: Visit) -> Response:
+        """Start, stop, reboot; `force` as a separate choice."""
+        id = visit.path("id")
+        body: dict[str, Any] = {"type": visit.form.get("type")}
+        if visit.form.has("force"):
+            body["force"] = True
+        try:
+            action = InstanceActionPrototype.model_validate(body)
+        except ValidationError as error:
+            raise self._pages.checked(error) from error
+        await self._services.instances.act(visit.caller, id, action)
+        back = "/instances" if visit.form.get("back") == "list" else f"/instances/{id}"
+        return self._pages.to(back, f"Asked to {action.type}.")
+
+    async def delete(self, visit: Visit) -> Response:
+        await self._services.instances.delete(visit.caller, visit.path("id"), None)
+        return self._pages.to("/instances", "Deleted.")
+
+
+def _floating(view: dict[str, Any], floating: dict[str, str]) -> str:
+    """The floating ip of an instance's first interface that has one."""
+    interfaces = [*view["network_interfaces"]]
+    ids = [interface["id"] for interface in interfaces]
+    ids += [
+        attachment["virtual_network_interface"]["id"] for attachment in view["network_attachments"]
+    ]
+    return next((floating[id] for id in ids if id in floating), "")

@@ -1,0 +1,127 @@
+"""Debian's Chromium for tests of the console, and a visitor whose every page is watched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from live import Dev
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+AXE = ROOT / "frontend/node_modules/axe-core/axe.min.js"
+ASSETS = ROOT / "src/linklocal/console/static/console.js"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT = 10_000  # milliseconds that anything may take
+
+
+def assets_built() -> bool:
+    """Whether `make console` has been run."""
+    return ASSETS.exists()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser, from the system: Playwright's own downloads are not used."""
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visitor:
+    """Somebody with a browser of their own. `expected` are the statuses that a test provokes."""
+
+    def __init__(self, browser: Browser, dev: Dev, **options: Any) -> None:
+        self.dev = dev
+        self.context = browser.new_context(**options)
+        self.context.set_default_timeout(WAIT)
+        self.page: Page = self.context.new_page()
+        self.expected: set[int] = set()
+        self.problems: list[str] = []
+        self.page.on("console", self._logged)
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("request", self._asked)
+
+    def _logged(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        if any(f"status of {status}" in message.text for status in self.expected):
+            return
+        self.problems.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.dev.api, "data:")):
+            self.problems.append(f"asked another host: {request.url}")
+
+    def sign_in(self, api_key: str | None = None) -> Visitor:
+        self.page.goto(f"{self.dev.api}/console/sign-in")
+        self.page.fill("#api-key", api_key or self.dev.api_key)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url("**/console/instances")
+        return self
+
+    def navigate(self, *names: str) -> None:
+        """By clicking from the navigation menu: `navigate("Infrastructure", "Compute", "Images")`."""
+        self.page.get_by_role("button", name="Navigation Menu").click()
+        menu = self.page.get_by_role("navigation", name="Main")
+        for name in names[:-1]:
+            menu.locator("summary", has_text=name).click()
+        menu.get_by_role("link", name=names[-1]).click()
+
+    def instances(self) -> None:
+        self.navigate("Infrastructure", "Compute", "Virtual server instances")
+
+    def details(self, name: str) -> None:
+        """The details of an instance, from the menu by way of the list."""
+        self.instances()
+        self.page.get_by_role("link", name=name, exact=True).click()
+        self.page.get_by_role("heading", name="Metadata", exact=True).wait_for()
+
+    def toggle(self, id: str) -> None:
+        """The host element's button is covered by its label: people click the switch itself."""
+        self.page.locator(f"cds-toggle#{id} .cds--toggle__appearance").click()
+
+    def hop_limit(self, text: str) -> None:
+        self.page.locator("cds-number-input#hop-limit input").fill(text)
+
+    def wide(self) -> list[str]:
+        """Whether the page can be scrolled sideways: a list with a sentence, or nothing."""
+        width = self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        return [f"{self.page.url} is {width[0]} of {width[1]} wide"] if width[0] > width[1] else []
+
+    def axe(self, rule: str = "") -> list[str]:
+        """What axe-core finds on the page as it is, by all rules or one."""
+        only = f", runOnly: ['{rule}']" if rule else ""
+        if not self.page.evaluate("Boolean(window.axe)"):
+            self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate(
+            f"async () => (await axe.run(document, {{resultTypes: ['violations']{only}}})).violations.map("
+            "v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html.slice(0, 200)).join(' | ')}`)"
+        )
+        return [f"{self.page.url}: {text}" for text in found]
+
+    def __enter__(self) -> Visitor:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.context.close()
+        if kind is None:
+            assert not self.problems, self.problems

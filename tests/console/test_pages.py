@@ -1,0 +1,252 @@
+"""Every page: clean by axe in light, dark and at 400 pixels; text stays text; who may enter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from browser import Visitor
+from cloud import Cloud
+from guest import until
+from live import Dev
+from playwright.sync_api import expect
+
+EVIL = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 400, "height": 800}},
+}
+PATHS = (
+    "instances",
+    "instances/new",
+    "templates",
+    "templates/new",
+    "profiles",
+    "api-keys",
+    "ssh-keys",
+    "images",
+    "vpcs",
+    "subnets",
+    "floating-ips",
+    "security-groups",
+    "nodes",
+)
+
+
+def own_pages(cloud: Cloud) -> list[str]:
+    """Details of an instance, a template and a profile."""
+    demo = cloud.dev.ready["instances"][0]["id"]
+    template = cloud.vpc.create_instance_template(cloud.prototype(name=cloud.name("t"))).result
+    profile = cloud.profile(description=EVIL)
+    return [f"instances/{demo}", f"templates/{template['id']}", f"profiles/{profile['id']}"]
+
+
+@pytest.mark.parametrize("look", list(LOOKS))
+def test_every_page_is_clean(visit: Callable[..., Visitor], cloud: Cloud, look: str) -> None:
+    visitor = visit(**LOOKS[look])
+    visitor.page.goto(f"{cloud.dev.api}/console/sign-in")
+    found = [*visitor.axe(), *visitor.wide()]
+    visitor.sign_in()
+
+    for path in (*PATHS, *own_pages(cloud)):
+        answer = visitor.page.goto(f"{cloud.dev.api}/console/{path}")
+        assert answer is not None
+        assert answer.status == 200, path
+        if path == "instances/new":
+            visitor.toggle("metadata-toggle")
+            visitor.page.locator("cds-toggle#secure-toggle").wait_for()
+        # Colours are what differs in the dark; at 400 pixels the pages are laid out otherwise.
+        found += [*visitor.axe("color-contrast" if look == "dark" else ""), *visitor.wide()]
+
+    visitor.page.get_by_role("button", name="Navigation Menu").click()
+    found += visitor.axe()
+    assert not found, "\n".join(found)
+
+
+def test_what_people_write_stays_text(visitor: Visitor, cloud: Cloud) -> None:
+    """Through every field that takes any text; names of VPC resources take none of these characters."""
+    visitor.navigate("Manage", "Access (IAM)", "Trusted profiles")
+    for label in ("Name (required)", "Description"):
+        visitor.page.get_by_label(label).fill(f"{EVIL} {label}")
+    visitor.page.get_by_role("button", name="Create profile").click()
+    expect(visitor.page.get_by_role("heading", name=EVIL).first).to_be_visible()
+    visitor.page.get_by_label("Name of the link").fill(EVIL)
+    visitor.page.get_by_label("Instance", exact=True).select_option(label="demo")
+    visitor.page.get_by_role("button", name="Add link").click()
+    visitor.page.get_by_label("Name of the condition").fill(EVIL)
+    visitor.page.get_by_label("Value (IN: with commas)").fill(EVIL)
+    visitor.page.get_by_role("button", name="Add condition").click()
+    expect(visitor.page.get_by_text(f"zone EQUALS {EVIL}")).to_be_visible()
+
+    visitor.navigate("Manage", "Access (IAM)", "API keys")
+    for label in ("Name (required)", "Description"):
+        visitor.page.get_by_label(label).fill(EVIL)
+    visitor.page.get_by_role("button", name="Create", exact=True).click()
+    secret = visitor.page.locator("#new-key").inner_text()
+    assert len(secret) >= 32
+    visitor.navigate("Manage", "Access (IAM)", "API keys")
+    assert secret not in visitor.page.content()
+
+    visitor.expected = {400}
+    visitor.navigate("Infrastructure", "Compute", "SSH keys")
+    visitor.page.get_by_label("Name", exact=True).fill(EVIL)
+    visitor.page.get_by_label("Public key (required)").fill(EVIL)
+    visitor.page.get_by_role("button", name="Create").click()
+    expect(visitor.page.locator(".notice.bad")).to_be_visible()
+    visitor.instances()
+    visitor.page.get_by_role("link", name="Create").click()
+    visitor.page.get_by_label("Name (required)").fill(EVIL)
+    visitor.page.get_by_label("User data").fill(f"</textarea>{EVIL}")
+    visitor.page.get_by_role("button", name="Get sample API call").click()
+    expect(visitor.page.locator("#sample-curl")).to_contain_text("onerror")
+    visitor.page.get_by_role("button", name="Close").click()
+    visitor.page.get_by_role("button", name="Create virtual server instance").click()
+    expect(visitor.page.locator(".notice.bad")).to_contain_text("name")
+    expect(visitor.page.get_by_label("Name (required)")).to_have_value(EVIL)
+    visitor.page.goto(f"{cloud.dev.api}/console/instances?search=%3Cscript%3E&notice={EVIL}")
+    expect(visitor.page.get_by_text('has "<script>" in its name')).to_be_visible()
+    assert "owned" not in visitor.page.title()
+    assert visitor.page.locator("img, main script").count() == 0
+
+
+def test_search_narrows_the_list_as_one_types(visitor: Visitor, cloud: Cloud) -> None:
+    one = cloud.create(name=cloud.name("needle"))
+    visitor.instances()
+
+    visitor.page.get_by_label("Search by name").fill("needle")
+
+    expect(visitor.page.get_by_text("1 instance", exact=True)).to_be_visible()
+    expect(visitor.page.get_by_role("link", name=one["name"])).to_be_visible()
+    expect(visitor.page.get_by_role("link", name="demo", exact=True)).to_have_count(0)
+
+
+def test_rename_and_delete_ask_first(visitor: Visitor, cloud: Cloud) -> None:
+    instance = cloud.create()
+    visitor.details(instance["name"])
+    visitor.page.get_by_label(f"Actions of {instance['name']}").click()
+    visitor.page.get_by_role("button", name="Rename").first.click()
+    visitor.page.get_by_label("New name").fill(name := cloud.name("renamed"))
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    visitor.page.get_by_role("heading", name=name).first.wait_for()
+    assert cloud.vpc.get_instance(instance["id"]).result["name"] == name
+
+    visitor.page.get_by_label(f"Actions of {name}").click()
+    visitor.page.get_by_role("button", name="Delete").first.click()
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(visitor.page.get_by_text("Deleted.")).to_be_visible()
+    expect(visitor.page.get_by_role("link", name=name)).to_have_count(0)
+
+
+def test_the_keyboard_is_enough(visitor: Visitor, cloud: Cloud) -> None:
+    """From the menu to a changed setting without a pointer."""
+    instance = cloud.create()
+    page = visitor.page
+    page.get_by_role("button", name="Navigation Menu").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Infrastructure")).to_be_focused()
+    for _ in range(2):
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/instances")
+    page.get_by_role("link", name=instance["name"]).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("switch", name="Metadata service").focus()
+    page.keyboard.press("Space")
+    until(lambda: cloud.wait(instance["id"], "running")["metadata_service"]["enabled"])
+
+
+# --- who may enter -------------------------------------------------------------------------------
+
+
+def key_with_role(cloud: Cloud, role: str) -> str:
+    """An API key that has this role on the VPC API and nothing else."""
+    me = cloud.iam.get_api_keys_details(iam_api_key=cloud.dev.api_key).result["iam_id"]
+    key = cloud.iam.create_api_key(name=cloud.name("key"), iam_id=me).result
+    cloud.grant(key["id"], role, subject="apikey_id")
+    return str(key["apikey"])
+
+
+def test_a_viewers_change_is_refused_in_place(visit: Callable[..., Visitor], cloud: Cloud) -> None:
+    instance = cloud.create()
+    visitor = visit().sign_in(key_with_role(cloud, "Viewer"))
+    visitor.details(instance["name"])
+    visitor.expected = {403}
+
+    visitor.toggle("access")
+
+    expect(visitor.page.locator(".notice.bad")).to_contain_text("Editor or Administrator")
+    expect(visitor.page.locator("cds-toggle#access")).to_have_js_property("toggled", False)
+    assert cloud.wait(instance["id"], "running")["metadata_service"]["enabled"] is False
+
+
+def test_signing_in_and_out(visit: Callable[..., Visitor], dev: Dev) -> None:
+    visitor = visit()
+    visitor.expected = {400}
+    visitor.page.goto(f"{dev.api}/console/nodes")
+    visitor.page.wait_for_url("**/console/sign-in")
+    visitor.page.fill("#api-key", "no-such-key-no-such-key-no-such-key")
+    visitor.page.get_by_role("button", name="Sign in").click()
+    expect(visitor.page.get_by_role("alert")).to_contain_text("not known")
+    visitor.sign_in()
+    (cookie,) = visitor.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/console")
+    assert dev.api_key not in cookie["value"]
+
+    visitor.page.get_by_role("button", name="Sign out").click()
+
+    visitor.page.wait_for_url("**/console/sign-in")
+    assert visitor.context.cookies() == []
+
+
+def test_the_printed_code_signs_in_once(visit: Callable[..., Visitor], dev: Dev) -> None:
+    log = Path(f"{dev.state_dir}.log").read_text()
+    (url,) = [word for word in log.split() if "/console/sign-in?code=" in word]
+    first, second = visit(), visit()
+    second.expected = {400}
+
+    first.page.goto(url)
+    second.page.goto(url)
+
+    first.page.wait_for_url("**/console/instances")
+    expect(second.page.get_by_role("alert")).to_contain_text("has been used or has expired")
+
+
+def test_a_session_that_has_ended_asks_to_sign_in(visitor: Visitor, cloud: Cloud) -> None:
+    (cookie,) = visitor.context.cookies()
+    visitor.details("demo")
+    visitor.context.add_cookies([{**cookie, "value": cookie["value"][:-4] + "AAAA"}])
+    visitor.expected = {401}
+
+    visitor.toggle("access")
+
+    visitor.page.wait_for_url("**/console/sign-in?expired=1")
+    expect(visitor.page.get_by_text("Your session has ended")).to_be_visible()
+
+
+def test_no_change_without_the_sessions_token(visitor: Visitor, cloud: Cloud) -> None:
+    """Another site's form has the cookie at most, never the token in the page."""
+    instance = cloud.create()
+    (cookie,) = visitor.context.cookies()
+    url = f"{cloud.dev.api}/console/instances/{instance['id']}"
+    form = {"setting": "enabled", "enabled": "on"}
+    with httpx.Client(cookies={cookie["name"]: cookie["value"]}) as client:
+        for csrf in ({}, {"csrf": ""}, {"csrf": "é" * 32}):
+            answer = client.post(f"{url}/metadata", data={**form, **csrf})
+            assert answer.status_code == 403
+        assert client.post(f"{url}/delete", data={}).status_code == 403
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    instance = cloud.wait(instance["id"], "running")
+    assert instance["metadata_service"]["enabled"] is False
+
+
+def test_an_unknown_page_says_so(visitor: Visitor, cloud: Cloud) -> None:
+    visitor.expected = {404}
+    for path in ("nothing", "instances/0717_nothing", "profiles/nothing"):
+        answer = visitor.page.goto(f"{cloud.dev.api}/console/{path}")
+        assert answer is not None
+        assert answer.status == 404
+        expect(visitor.page.get_by_role("heading", name="Not found")).to_be_visible()
