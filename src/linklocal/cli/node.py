@@ -82,9 +82,71 @@ def attachments(state_dir: Path | None, output: str | None) -> None:
     if output:
         print_json(listed)
         return
-    columns = ("instance", "name", "kind", "address", "protocol", "enabled", "response_hop_limit")
-    header = ("Instance", "Name", "Kind", "Address", "Protocol", "Enabled", "Response hop limit")
+    columns = (
+        "instance", "name", "id", "kind", "where", "address", "enabled", "response_hop_limit", "fault",
+    )  # fmt: skip
+    header = (
+        "Instance", "Name", "ID", "Kind", "Where", "Address", "Enabled", "Response hop limit", "Fault",
+    )  # fmt: skip
     print_table(header, ([item.get(column) for column in columns] for item in listed))
+
+
+@node.command()
+@state_dir_option
+@output_option
+@click.argument("instance")
+@click.option("--netns", help="Network namespace of the guest: a name of `ip netns`, or a path.")
+@click.option("--pid", type=click.IntRange(1), help="A process in the guest's network namespace.")
+@click.option("--device", help="Device of the host behind which is only the guest: tap, veth, VRF.")
+@click.option(
+    "--when-disabled",
+    type=click.Choice(["refuse", "silent"]),
+    default="refuse",
+    show_default=True,
+    help="Answer 403 while the instance's service is disabled, or nothing.",
+)
+def attach(
+    state_dir: Path | None,
+    output: str | None,
+    instance: str,
+    netns: str | None,
+    pid: int | None,
+    device: str | None,
+    when_disabled: str,
+) -> None:
+    """Serve INSTANCE (id or name) at 169.254.169.254 where its packets arrive.
+
+    \b
+    Examples:
+      linklocal node attach my-vm --netns blue
+      linklocal node attach my-vm --pid 4711 --when-disabled silent
+      linklocal node attach my-vm --device tap0
+    """
+    if [netns, pid, device].count(None) != 2:
+        raise click.UsageError("Give one of --netns, --pid and --device.")
+    body = given(
+        instance=instance, netns=netns, pid=pid, device=device, when_disabled=when_disabled
+    )
+    made = _tell_node(state_dir, "/v1/attach", body)
+    if output:
+        print_json(made)
+    else:
+        click.echo(f"OK\n{made['id']} {made['where']}: {made['address'] or made['fault']}")
+
+
+@node.command()
+@state_dir_option
+@click.argument("instance")
+@click.option("--id", "id_", help="Only this one of the instance's attachments.")
+def detach(state_dir: Path | None, instance: str, id_: str | None) -> None:
+    """Stop serving INSTANCE (id or name) where `node attach` began to.
+
+    \b
+    Example:
+      linklocal node detach my-vm
+    """
+    _tell_node(state_dir, "/v1/detach", given(instance=instance, id=id_))
+    click.echo("OK")
 
 
 @node.command()
@@ -157,12 +219,22 @@ def _operator(state_dir: Path | None) -> Any:
     return OperatorClient(state_dir)
 
 
+def _tell_node(state_dir: Path | None, path: str, body: dict[str, Any]) -> Any:
+    from linklocal.node.local_api import post
+
+    return post(_node_folder(state_dir), path, body)
+
+
 def _ask_node(state_dir: Path | None, path: str) -> Any:
     from linklocal.node.local_api import fetch
+
+    return fetch(_node_folder(state_dir), path)
+
+
+def _node_folder(state_dir: Path | None) -> Path:
     from linklocal.settings import NodeSettings, ServerSettings
 
     base = state_dir or ServerSettings().state_dir
     # `linklocal dev` keeps its node in a folder of its own below the state folder.
     inside = base / "node"
-    settings = NodeSettings(state_dir=inside if inside.is_dir() else base)
-    return fetch(settings.state_dir, path)
+    return NodeSettings(state_dir=inside if inside.is_dir() else base).state_dir

@@ -36,6 +36,7 @@ from linklocal.metadata.wire import (
 )
 from linklocal.node import local_api, metrics
 from linklocal.node.apply import Applier
+from linklocal.node.attaching import Attaching
 from linklocal.node.attachments import LOOPBACK, Attachments
 from linklocal.node.backoff import Backoff
 from linklocal.node.control_client import ControlClient
@@ -88,7 +89,9 @@ class Agent:
         with sole_owner(folder, "linklocal node"):
             async with AsyncExitStack() as stack:
                 node = await stack.enter_async_context(self._node())
-                await stack.enter_async_context(local_api.serving(folder, node.pages()))
+                await stack.enter_async_context(
+                    local_api.serving(folder, node.pages(), node.actions())
+                )
                 if self._settings.status_port is not None:
                     port = self._settings.status_port
                     pages = node.public_pages()
@@ -192,7 +195,10 @@ class Agent:
                 ring=applier.ring,
             )
             applier.on_applied = link.report_soon
-        node = _Node(status, clock, listeners, applier, events, tls, link)
+        attaching = Attaching(
+            attachments, lambda: desired.documents, applier.rounded, listeners.attached
+        )
+        node = _Node(status, clock, listeners, applier, events, tls, link, attaching)
         try:
             yield node
         finally:
@@ -263,6 +269,11 @@ class _Node:
     events: EventBuffer
     tls: ListenerTls
     link: Link | None
+    attaching: Attaching
+
+    def actions(self) -> local_api.Actions:
+        """Of the Unix socket: what operators may change."""
+        return {"/v1/attach": self.attaching.attach, "/v1/detach": self.attaching.detach}
 
     def pages(self) -> local_api.Pages:
         """Of the Unix socket."""

@@ -31,6 +31,7 @@ from linklocal.node.snapshot import Marker, Snapshot
 from linklocal.node.status import Status
 
 RETRY_SECONDS = 5.0  # after which what failed is tried again: a taken port, a full disk
+RETRIED = {"attachments", "marker"}  # faults of the node that another round may mend
 CONTACT_SECONDS = 60.0  # how often the time of the last contact is saved, at most
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Applier:
         self.on_applied: Callable[[], None] = lambda: None
         self._retry_seconds = retry_seconds
         self._due = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         # The newest revision that was told in full, and the node that counts it.
         self._complete: tuple[str, int] | None = None
         self.served = asyncio.Event()  # after the first round
@@ -78,11 +80,22 @@ class Applier:
         """Something is due."""
         self._due.set()
 
+    async def rounded(self) -> None:
+        """Ring, and wait until a round that began after that has ended."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self.ring()
+        await waiting
+
     async def run(self) -> None:
         """Rounds until cancelled."""
         while True:
             self._due.clear()
+            waiting, self._waiting = self._waiting, []
             await self.round()
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await self._due.wait()
@@ -104,6 +117,10 @@ class Applier:
         self._status.documents = documents
         self._status.save_faults = unsaved
         self._status.listener_faults = dict(self._listeners.faults)
+        faults = self._listeners.site_faults
+        self._status.note(
+            "attachments", " ".join(faults[key] for key in sorted(faults)) if faults else None
+        )
         self._status.addresses = self._listeners.addresses()
         if batch.synced is not None:
             self._status.applied_revision = batch.synced
@@ -118,7 +135,11 @@ class Applier:
     def _pause(self) -> float | None:
         """Seconds until something is due without being told; None: never."""
         pauses = []
-        if self._status.save_faults or self._status.listener_faults or "marker" in self._faults:
+        if (
+            self._status.save_faults
+            or self._status.listener_faults
+            or self._faults.keys() & RETRIED
+        ):
             pauses.append(self._retry_seconds)
         if self._max_age is not None and not self._status.refusing:
             # The deadline moves with every contact; looking too early costs an empty round.
@@ -143,6 +164,9 @@ class Applier:
         faults = self._listeners.faults
         for instance_id in [i for i in faults if i not in wanted]:
             del faults[instance_id]
+        sites = self._listeners.site_faults
+        for key in [key for key in sites if key[0] not in wanted]:
+            del sites[key]
 
     # --- the disk ------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Where an instance's packets arrive: its attachment, kept across restarts, and the socket on it.
 
-One kind so far, `port`: a port of 127.0.0.1 that belongs to one instance. Other kinds (a network
-namespace, a device, a socket handed over) differ in how they make the socket and what they must remember,
-which is all that the rest of the node sees of an attachment. It must not serve: `listener.py` does.
+Kinds differ in how they make the socket and what they must remember, which is all that the rest of the
+node sees of an attachment. `port`, a port of 127.0.0.1 that belongs to one instance, is here and made
+by the node itself; those that an operator makes are in `places.py`. It must not serve: `listener.py` does.
 """
 
 from __future__ import annotations
@@ -20,22 +20,33 @@ from linklocal.files import private_folder
 from linklocal.ids import InstanceId
 from linklocal.node.disk import remove_files, whole_files, write_files
 from linklocal.node.hosts import HostPolicy
-from linklocal.node.sockets import prepare_listener, set_hop_limit
+from linklocal.node.places import Place, from_record
+from linklocal.node.snapshot import UNREADABLE
+from linklocal.node.sockets import NotAttached, listening_socket
 
 LOOPBACK = "127.0.0.1"
-BACKLOG = 1024
 PORTS_END = 65_536
 
 
-class NotAttached(Exception):
-    """There is nowhere to listen for an instance. The message is its fault, for operators."""
-
-
 class Attachment(Protocol):
-    """Where one instance's packets arrive."""
+    """Where one instance's packets arrive. `id` is its own among those of one instance.
+
+    `silent`: while the service is disabled, calls are dropped instead of refused.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def silent(self) -> bool: ...
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def where(self) -> str:
+        """The port, namespace or device, for people."""
+        ...
 
     @property
     def hosts(self) -> HostPolicy:
@@ -46,8 +57,20 @@ class Attachment(Protocol):
         """The URL under which the instance reaches its service there."""
         ...
 
+    def port(self, settings: MetadataService) -> int:
+        """The port that these settings listen on; a change of it needs another socket."""
+        ...
+
     def listen(self, settings: MetadataService) -> socket.socket:
         """A listening socket whose packets have the settings' TTL. Raises NotAttached."""
+        ...
+
+    def apply(self, settings: MetadataService) -> None:
+        """Bring what the socket does not decide in step with the settings. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Undo what `listen` made besides the socket. Never raises."""
         ...
 
 
@@ -55,8 +78,14 @@ class Attachment(Protocol):
 class PortAttachment:
     """A port of 127.0.0.1: for development, because any local user can reach it."""
 
-    port: int
+    number: int
     kind: str = "port"
+    id: str = "port"
+    silent: bool = False
+
+    @property
+    def where(self) -> str:
+        return f"{LOOPBACK}:{self.number}"
 
     @property
     def hosts(self) -> HostPolicy:
@@ -65,17 +94,26 @@ class PortAttachment:
     def address(self, settings: MetadataService) -> str:
         # The certificate of loopback listeners names localhost, and no address (metadata contract 1).
         host = "localhost" if settings.protocol == "https" else LOOPBACK
-        return f"{settings.protocol}://{host}:{self.port}"
+        return f"{settings.protocol}://{host}:{self.number}"
 
     def listen(self, settings: MetadataService) -> socket.socket:
         try:
-            return listening_socket(LOOPBACK, self.port, settings)
+            return listening_socket(LOOPBACK, self.number, settings)
         except OSError as error:
             who = "something else listens there" if _is_taken(error) else error.strerror
             raise NotAttached(
-                f"{LOOPBACK}:{self.port} is this instance's and cannot be listened on: {who}. "
+                f"{LOOPBACK}:{self.number} is this instance's and cannot be listened on: {who}. "
                 "It is not moved: free the port."
             ) from error
+
+    def port(self, settings: MetadataService) -> int:
+        return self.number
+
+    def apply(self, settings: MetadataService) -> None:
+        """Nothing: the default TTL of the host is not the node's."""
+
+    def close(self) -> None:
+        """Nothing: the socket is all there is."""
 
 
 class Attachments:
@@ -97,6 +135,9 @@ class Attachments:
         self._port_base = port_base
         self._taken = taken or port_is_taken
         self._ports: dict[InstanceId, int] = {}
+        self._placed_folder = private_folder(state_dir / "places")
+        self._placed: dict[str, Place] = {}
+        self.version = 0  # counts changes of what operators made
 
     def load(self) -> dict[str, str]:
         """Read what was assigned. Returns file name -> why it was skipped."""
@@ -106,7 +147,46 @@ class Attachments:
                 self._ports[InstanceId(path.stem)] = _read_port(path)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 skipped[path.name] = f"{type(error).__name__}: {error}"
+        for path in whole_files(self._placed_folder):
+            try:
+                place = from_record(json.loads(path.read_bytes()))
+                self._placed[place.id] = place
+            except (OSError, *UNREADABLE) as error:
+                skipped[path.name] = f"{type(error).__name__}: {error}"
         return skipped
+
+    def add(self, place: Place) -> None:
+        """Remember an operator's attachment. Raises OSError when it cannot be saved."""
+        failed = write_files(
+            self._placed_folder, {f"{place.id}.json": json.dumps(place.record()).encode()}
+        )
+        for error in failed.values():
+            raise error
+        self._placed[place.id] = place
+        self.version += 1
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Forget operators' attachments; whoever serves there closes them. Raises OSError."""
+        failed = remove_files(self._placed_folder, [f"{id}.json" for id in ids])
+        for id in ids:
+            if f"{id}.json" not in failed and self._placed.pop(id, None) is not None:
+                self.version += 1
+        for error in failed.values():
+            raise error
+
+    def placed(self, instance_id: InstanceId | None = None) -> list[Place]:
+        """What operators attached, to one instance or all."""
+        # Short lists: an instance has one or two.
+        return [
+            place
+            for place in list(self._placed.values())  # a thread may be adding one
+            if instance_id is None or place.instance_id == instance_id
+        ]
+
+    def of(self, instance_id: InstanceId) -> list[Attachment]:
+        """Everything that the instance should be served at."""
+        port = self.find(instance_id)
+        return [*([] if port is None else [port]), *self.placed(instance_id)]
 
     def find(self, instance_id: InstanceId) -> Attachment | None:
         """What was assigned to the instance, if it can be used with this node's settings."""
@@ -141,8 +221,9 @@ class Attachments:
     def _new_port(self, instance_id: InstanceId, made: dict[InstanceId, int]) -> int:
         if not self._loopback_ports:
             raise NotAttached(
-                "Nothing is attached to this instance on the node: start the node with "
-                "--loopback-ports to give each instance a port of its own."
+                "Nothing is attached to this instance on the node: attach its network namespace or device "
+                "with `linklocal node attach`, or start the node with --loopback-ports to give each "
+                "instance a port of its own."
             )
         # The lowest that is free: an instance that left makes room for the next one.
         assigned = {*self._ports.values(), *made.values()}
@@ -154,7 +235,11 @@ class Attachments:
 
     def release(self, instance_ids: Collection[InstanceId]) -> None:
         """These instances have left the node: their ports are free for others. Raises OSError."""
-        names = {_name(id): id for id in instance_ids if id in self._ports}
+        left = set(instance_ids)
+        placed = [place.id for place in self._placed.values() if place.instance_id in left]
+        if placed:
+            self.remove(placed)
+        names = {_name(id): id for id in left if id in self._ports}
         failed = remove_files(self._folder, names)
         for name, instance_id in names.items():
             if name not in failed:
@@ -164,30 +249,11 @@ class Attachments:
 
     def assigned(self) -> Collection[InstanceId]:
         """Instances that have an attachment, served or not."""
-        return set(self._ports)
+        return {*self._ports, *(place.instance_id for place in self._placed.values())}
 
 
 def _name(instance_id: InstanceId) -> str:
     return f"{instance_id}.json"
-
-
-def listening_socket(host: str, port: int, settings: MetadataService) -> socket.socket:
-    """A listening TCP socket. Raises OSError.
-
-    The hop limit is set before anything can arrive: the SYN-ACK carries it. While disabled it is 1
-    (metadata contract 1).
-    """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        prepare_listener(sock)
-        set_hop_limit(sock, settings.response_hop_limit if settings.enabled else 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def port_is_taken(port: int) -> bool:

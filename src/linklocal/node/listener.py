@@ -29,7 +29,7 @@ from linklocal.node.framing import Refusal
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.http import Connection, Heads
 from linklocal.node.limits import Counters, Limits, TokenBucket, Totals
-from linklocal.node.sockets import prepare_listener, set_hop_limit
+from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
 
 __all__ = ["EventSink", "Listener"]
 
@@ -44,11 +44,6 @@ _DEFECTS = (
     TypeError,
     ValueError,
 )
-
-
-def hops(service: MetadataService) -> int:
-    """TTL of what the listener sends: 1 while the service is disabled (metadata contract 1)."""
-    return service.response_hop_limit if service.enabled else 1
 
 
 class Listener:
@@ -125,8 +120,13 @@ class Listener:
             await acceptor.start()
             self.sock, self._acceptor = sock, acceptor
 
-    async def change(self, served: Served, tls: ssl.SSLContext | None) -> None:
+    async def change(
+        self, served: Served, tls: ssl.SSLContext | None, sock: socket.socket | None = None
+    ) -> None:
         """Serve a new document, and the listener's settings in it.
+
+        `sock` takes the place of the socket there was, where the new protocol has another port; it is
+        the listener's when this returns, and the caller's when it raises.
 
         When it returns, every request from then on is answered under the new settings. If they differ,
         connections made under the old ones finish the request in flight, with the smaller of both hop
@@ -142,6 +142,9 @@ class Listener:
                 return
             if new.protocol == "https" and tls is None:
                 raise ValueError("https needs a TLS context")
+            if sock is not None:
+                prepare_listener(sock)
+                set_hop_limit(sock, hops(new))
             set_hop_limit(self.sock, hops(new))
             self._served = served
             if old == new:
@@ -154,6 +157,9 @@ class Listener:
             self._retire(min(hops(old), hops(new)))
             if old.protocol != new.protocol and self._acceptor is not None:
                 self._acceptor.stop()
+                if sock is not None:
+                    self.sock.close()
+                    self.sock = sock
                 self._acceptor = self._make_acceptor(self.sock, new, tls)
                 if not self._stalled:
                     await self._start()

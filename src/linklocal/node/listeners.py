@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
 
 from linklocal.clock import Clock
-from linklocal.document import InstanceDocument
+from linklocal.document import InstanceDocument, MetadataService
 from linklocal.ids import InstanceId
 from linklocal.metadata.served import Served, Signer
-from linklocal.node.attachments import Attachment, Attachments, NotAttached
+from linklocal.node.attachments import Attachment, Attachments
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.reconcile import Change, Close, Open, Step
+from linklocal.node.sockets import NotAttached, set_silent
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,9 @@ class InstanceListener(Protocol):
 
     async def open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None: ...
 
-    async def change(self, served: Served, tls: ssl.SSLContext | None) -> None: ...
+    async def change(
+        self, served: Served, tls: ssl.SSLContext | None, sock: socket.socket | None = None
+    ) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -48,14 +51,28 @@ MakeListener = Callable[[Served, HostPolicy], InstanceListener]
 
 
 @dataclass(slots=True)
-class _Opened:
+class _Site:
+    """One open listener of an instance, where one of its attachments is."""
+
     listener: InstanceListener
-    served: Served
     attachment: Attachment
+    sock: socket.socket
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A served instance. All of its listeners serve the same document."""
+
+    served: Served
+    sites: dict[str, _Site] = field(default_factory=dict)
 
 
 class Listeners:
-    """All listeners of one node. `faults`: instance -> why its listener is not as it should be."""
+    """All listeners of one node.
+
+    `faults`: instance -> why it is not served. `site_faults`: (instance, attachment) -> why that one is
+    not as it should be, which does not keep the instance's others from serving.
+    """
 
     def __init__(
         self,
@@ -72,6 +89,9 @@ class Listeners:
         self._make = make
         self._opened: dict[InstanceId, _Opened] = {}
         self.faults: dict[InstanceId, str] = {}
+        self.site_faults: dict[tuple[InstanceId, str], str] = {}
+        # How far changes by operators are served, and how far they were when this round began.
+        self._seen = self._told = attachments.version
 
     @property
     def documents(self) -> Mapping[InstanceId, InstanceDocument]:
@@ -79,38 +99,55 @@ class Listeners:
         return {id: opened.served.document for id, opened in self._opened.items()}
 
     def addresses(self) -> dict[InstanceId, str]:
-        """Instance -> the URL at which it is served."""
+        """Instance -> the URL at which it is served; of several, the first."""
         return {
-            id: opened.attachment.address(opened.served.document.metadata_service)
+            id: next(iter(opened.sites.values())).attachment.address(
+                opened.served.document.metadata_service
+            )
             for id, opened in self._opened.items()
         }
 
     def attached(self) -> list[dict[str, Any]]:
-        """The open listeners for `GET /v1/attachments`, by name."""
-        listed = []
-        for opened in self._opened.values():
-            document = opened.served.document
-            settings = document.metadata_service
-            listed.append(
-                {
-                    "instance": document.instance_id,
-                    "name": document.name,
-                    "kind": opened.attachment.kind,
-                    "address": opened.attachment.address(settings),
-                    "protocol": settings.protocol,
-                    "enabled": settings.enabled,
-                    "response_hop_limit": settings.response_hop_limit,
-                }
-            )
-        return sorted(listed, key=lambda item: (item["name"], item["instance"]))
+        """All attachments of served instances and of operators, for `GET /v1/attachments`, by name."""
+        listed = [
+            _view(opened.served.document, site.attachment)
+            for opened in self._opened.values()
+            for site in opened.sites.values()
+        ]
+        for place in self._attachments.placed():
+            opened = self._opened.get(place.instance_id)
+            if opened is None or place.id not in opened.sites:
+                fault = self.site_faults.get((place.instance_id, place.id))
+                listed.append(
+                    {
+                        "instance": place.instance_id,
+                        "name": opened.served.document.name if opened is not None else "",
+                        "id": place.id,
+                        "kind": place.kind,
+                        "where": place.where,
+                        "address": None,
+                        "fault": fault or "The instance is not running.",
+                    }
+                )
+        return sorted(listed, key=lambda item: (item["name"], item["instance"], item["id"]))
 
     async def tighten(self, steps: Iterable[Step]) -> None:
         """Take what must not wait for the disk. Returns when it is enforced, or is a fault.
 
         A listener that cannot be made stricter is closed: refusing less than asked is no option.
         """
+        self._told = self._attachments.version
+        async with asyncio.TaskGroup() as group:
+            for instance_id, opened in self._opened.items():
+                for id in opened.sites.keys() - {a.id for a in self._wanted(instance_id, opened)}:
+                    group.create_task(self._leave(opened, id))
+        for instance_id in [id for id, opened in self._opened.items() if not opened.sites]:
+            del self._opened[instance_id]
+            self._fault(instance_id, NotAttached("Its last attachment was detached."))
         async with asyncio.TaskGroup() as group:
             for step in steps:
+                if isinstance(step, Change) and step.instance_id not in self._opened:
+                    continue
                 if isinstance(step, Close):
                     group.create_task(self._close(step.instance_id))
                 elif isinstance(step, Change) and step.first is not None:
@@ -120,11 +157,12 @@ class Listeners:
         """Take the rest, for documents that are saved. Returns when it is enforced, or is a fault."""
         opens = [s for s in steps if isinstance(s, Open) and s.document.instance_id not in unsaved]
         wanted = [step.document.instance_id for step in opens]
-        attachments = await asyncio.to_thread(self._attachments.assign, wanted) if wanted else {}
+        ports = await asyncio.to_thread(self._attachments.assign, wanted) if wanted else {}
+        if self._told != self._seen or self.site_faults:
+            await self._complete()
         async with asyncio.TaskGroup() as group:
             for step in opens:
-                attachment = attachments[step.document.instance_id]
-                group.create_task(self._open(step.document, attachment))
+                group.create_task(self._open(step.document, ports[step.document.instance_id]))
             for change in (s for s in steps if isinstance(s, Change)):
                 ready = change.instance_id in self._opened and change.instance_id not in unsaved
                 if ready and change.then is not None:
@@ -136,47 +174,125 @@ class Listeners:
             for instance_id in list(self._opened):
                 group.create_task(self._close(instance_id))
 
-    async def _open(self, document: InstanceDocument, attachment: Attachment | NotAttached) -> None:
-        if isinstance(attachment, NotAttached):
-            self._fault(document.instance_id, attachment)
+    def _wanted(self, instance_id: InstanceId, opened: _Opened) -> Sequence[Attachment]:
+        """Where the instance should be served; cheap while no operator has changed anything."""
+        if self._told == self._seen:
+            return [site.attachment for site in opened.sites.values()]
+        return self._attachments.of(instance_id)
+
+    async def _complete(self) -> None:
+        """Open what operators attached since, and what failed before, for instances that are served."""
+        self._seen = self._told
+        known = {(place.instance_id, place.id) for place in self._attachments.placed()}
+        for gone in [key for key in self.site_faults if key not in known]:
+            del self.site_faults[gone]
+        async with asyncio.TaskGroup() as group:
+            for instance_id, opened in self._opened.items():
+                for attachment in self._attachments.of(instance_id):
+                    if attachment.id not in opened.sites:
+                        group.create_task(self._try_to_enter(opened, attachment))
+
+    async def _open(self, document: InstanceDocument, port: Attachment | NotAttached) -> None:
+        instance_id = document.instance_id
+        attachments: list[Attachment] = list(self._attachments.placed(instance_id))
+        if not isinstance(port, NotAttached):
+            attachments.insert(0, port)
+        elif not attachments:
+            self._fault(instance_id, port)
             return
-        served = Served(document, self._signer, self._clock)
+        opened = _Opened(Served(document, self._signer, self._clock))
+        errors = [await self._try_to_enter(opened, attachment) for attachment in attachments]
+        if opened.sites:
+            self._opened[instance_id] = opened
+            self._done(instance_id)
+        else:
+            self._fault(instance_id, next(error for error in errors if error is not None))
+
+    async def _try_to_enter(
+        self, opened: _Opened, attachment: Attachment
+    ) -> NotAttached | OSError | None:
+        """Begin to serve an instance at one attachment. Returns why it cannot be."""
+        key = opened.served.document.instance_id, attachment.id
         try:
-            tls = self._tls_of(document)
-            sock = attachment.listen(document.metadata_service)
-        except NotAttached as error:
-            self._fault(document.instance_id, error)
-            return
-        listener = self._make(served, attachment.hosts)
+            opened.sites[attachment.id] = await self._enter(opened.served, attachment)
+        except (NotAttached, OSError) as error:
+            await asyncio.to_thread(attachment.close)
+            self._site_fault(key, error)
+            return error
+        self.site_faults.pop(key, None)
+        return None
+
+    async def _enter(self, served: Served, attachment: Attachment) -> _Site:
+        document = served.document
+        settings = document.metadata_service
+        tls = self._tls_of(document)
+        sock = await _listen(attachment, settings)
         try:
+            _set_silent_while_disabled(sock, attachment, settings)
+            listener = self._make(served, attachment.hosts)
             await listener.open(sock, tls)
-        except OSError as error:
+        except OSError:
             sock.close()
-            self._fault(document.instance_id, error)
-            return
-        self._opened[document.instance_id] = _Opened(listener, served, attachment)
-        self._done(document.instance_id)
+            raise
+        return _Site(listener, attachment, sock)
 
     async def _change(self, document: InstanceDocument) -> None:
         instance_id = document.instance_id
         opened = self._opened[instance_id]
         served = opened.served.updated(document)
-        try:
-            tls = self._tls_of(document)
-            await opened.listener.change(served, tls)
-        except (NotAttached, OSError) as error:
-            # Whatever it now does is not what was asked for. The next round opens it anew.
-            await self._close(instance_id)
-            self._fault(instance_id, error)
-            return
+        errors: list[NotAttached | OSError] = []
+        for id, site in list(opened.sites.items()):
+            try:
+                await self._change_site(site, opened.served.document, served)
+            except (NotAttached, OSError) as error:
+                # Whatever it now does is not what was asked for. The next round opens it anew.
+                await self._leave(opened, id)
+                errors.append(error)
+                if site.attachment.kind != "port":
+                    self._site_fault((instance_id, id), error)
         opened.served = served
-        self._done(instance_id)
+        if not opened.sites:
+            del self._opened[instance_id]
+            self._fault(instance_id, errors[0])
+        elif errors and "port" not in opened.sites and self._attachments.find(instance_id):
+            self._site_fault((instance_id, "port"), errors[0])
+        else:
+            self._done(instance_id)
+
+    async def _change_site(self, site: _Site, old: InstanceDocument, served: Served) -> None:
+        document, attachment = served.document, site.attachment
+        before, settings = old.metadata_service, document.metadata_service
+        tls = self._tls_of(document)
+        moved: socket.socket | None = None
+        if before != settings:
+            if attachment.kind != "port":
+                await asyncio.to_thread(attachment.apply, settings)
+            if attachment.port(before) != attachment.port(settings):
+                moved = await _listen(attachment, settings)
+            _set_silent_while_disabled(moved or site.sock, attachment, settings)
+        if moved is None:
+            await site.listener.change(served, tls)
+            return
+        try:
+            await site.listener.change(served, tls, moved)
+        except OSError:
+            moved.close()
+            raise
+        site.sock = moved
 
     async def _close(self, instance_id: InstanceId) -> None:
         opened = self._opened.pop(instance_id, None)
         if opened is not None:
-            await opened.listener.close()
+            async with asyncio.TaskGroup() as group:
+                for id in list(opened.sites):
+                    group.create_task(self._leave(opened, id))
         self._done(instance_id)
+
+    async def _leave(self, opened: _Opened, id: str) -> None:
+        site = opened.sites.pop(id)
+        await site.listener.close()
+        if site.attachment.kind != "port":
+            await asyncio.to_thread(site.attachment.close)
 
     def _tls_of(self, document: InstanceDocument) -> ssl.SSLContext | None:
         return self._tls.context() if document.metadata_service.protocol == "https" else None
@@ -188,5 +304,43 @@ class Listeners:
             log.warning("Listener at fault", instance=instance_id, fault=text)
         self.faults[instance_id] = text
 
+    def _site_fault(self, key: tuple[InstanceId, str], error: NotAttached | OSError) -> None:
+        text = str(error) or type(error).__name__
+        if self.site_faults.get(key) != text:
+            log.warning("Attachment at fault", instance=key[0], attachment=key[1], fault=text)
+        self.site_faults[key] = text
+
     def _done(self, instance_id: InstanceId) -> None:
         self.faults.pop(instance_id, None)
+
+
+async def _listen(attachment: Attachment, settings: MetadataService) -> socket.socket:
+    """A socket there, made in a thread where that may take a while. Raises NotAttached."""
+    if attachment.kind == "port":
+        return attachment.listen(settings)
+    return await asyncio.to_thread(attachment.listen, settings)
+
+
+def _set_silent_while_disabled(
+    sock: socket.socket, attachment: Attachment, settings: MetadataService
+) -> None:
+    """Drop instead of refuse, where the attachment says so. Raises OSError."""
+    if attachment.silent:
+        set_silent(sock, not settings.enabled)
+
+
+def _view(document: InstanceDocument, attachment: Attachment) -> dict[str, Any]:
+    settings = document.metadata_service
+    return {
+        "instance": document.instance_id,
+        "name": document.name,
+        "id": attachment.id,
+        "kind": attachment.kind,
+        "where": attachment.where,
+        "address": attachment.address(settings),
+        "protocol": settings.protocol,
+        "enabled": settings.enabled,
+        "response_hop_limit": settings.response_hop_limit,
+        "when_disabled": "silent" if attachment.silent else "refuse",
+        "fault": None,
+    }

@@ -1,7 +1,7 @@
 """The node's own API for this host's operators: JSON over a Unix socket that only its owner can open.
 
-It answers from memory, so it works with the server down. `fetch` is the client's side, for the command
-line. It must not change anything; nothing here is reachable from an instance.
+It works with the server down. `fetch` and `post` are the client's side, for the command
+line. What it changes are attachments (`attaching.py`); nothing here is reachable from an instance.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -43,13 +44,18 @@ def json_page(value: Any, status: int = 200) -> Page:
 
 # Path -> what makes its answer. Makers are quick and do no I/O.
 Pages = Mapping[str, Callable[[], Page]]
+# Path -> what a POST with a JSON object does; it answers within `SECONDS`.
+Actions = Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Page]]]
+BODY_MOST = 16_384  # bytes
 
 
 # --- the node's side -------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def serving(state_dir: Path, pages: Pages) -> AsyncIterator[None]:
+async def serving(
+    state_dir: Path, pages: Pages, actions: Actions | None = None
+) -> AsyncIterator[None]:
     """Answer on `<state_dir>/node.sock` inside the block. The caller owns the folder.
 
     Raises OperatorError when the socket cannot be made.
@@ -69,7 +75,7 @@ async def serving(state_dir: Path, pages: Pages) -> AsyncIterator[None]:
             "Name a state folder on a local file system with --state-dir.",
             exit_code=2,
         ) from error
-    async with _answering(sock, pages):
+    async with _answering(sock, pages, actions or {}):
         try:
             yield
         finally:
@@ -90,16 +96,16 @@ async def serving_port(host: str, port: int, pages: Pages) -> AsyncIterator[None
             "Choose another port with LINKLOCAL_STATUS_PORT.",
             exit_code=2,
         ) from error
-    async with _answering(sock, pages):
+    async with _answering(sock, pages, {}):
         yield
 
 
 @asynccontextmanager
-async def _answering(sock: socket.socket, pages: Pages) -> AsyncIterator[None]:
+async def _answering(sock: socket.socket, pages: Pages, actions: Actions) -> AsyncIterator[None]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             async with asyncio.timeout(SECONDS):
-                await _answer(reader, writer, pages)
+                await _answer(reader, writer, pages, actions)
         writer.close()
 
     start = asyncio.start_unix_server if sock.family == socket.AF_UNIX else asyncio.start_server
@@ -111,13 +117,16 @@ async def _answering(sock: socket.socket, pages: Pages) -> AsyncIterator[None]:
         server.close()
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pages: Pages) -> None:
+async def _answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pages: Pages, actions: Actions
+) -> None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
         page = _error(431, "The head of the request is too long.")
     else:
-        page = _page(head, pages)
+        action = actions.get(_words(head)[1]) if _words(head)[0] == "POST" else None
+        page = await _act(head, reader, action) if action is not None else _page(head, pages)
     reason = HTTPStatus(page.status).phrase
     writer.write(
         f"HTTP/1.1 {page.status} {reason}\r\nContent-Type: {page.type}\r\n"
@@ -127,9 +136,31 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pa
     await writer.drain()
 
 
-def _page(head: bytes, pages: Pages) -> Page:
+async def _act(
+    head: bytes,
+    reader: asyncio.StreamReader,
+    action: Callable[[Mapping[str, Any]], Awaitable[Page]],
+) -> Page:
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d{1,6})\r\n", head)
+    if length is None or int(length[1]) > BODY_MOST:
+        return _error(400, f"A body of at most {BODY_MOST} bytes is needed.")
+    try:
+        body = json.loads(await reader.readexactly(int(length[1])))
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return _error(400, "The body is no JSON object.")
+    return await action(body)
+
+
+def _words(head: bytes) -> list[str]:
     words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+    return words if len(words) == 3 else ["", "", ""]
+
+
+def _page(head: bytes, pages: Pages) -> Page:
+    words = _words(head)
+    if not words[2].startswith("HTTP/1."):
         return _error(400, "This is not an HTTP/1.1 request.")
     maker = pages.get(words[1].partition("?")[0])
     if maker is None:
@@ -176,9 +207,31 @@ def fetch(state_dir: Path, path: str) -> Any:
 
     Raises OperatorError with the next step when no node runs there.
     """
+    status, content = _call(state_dir, "GET", path)
+    if status != 200:
+        raise OperatorError(
+            f"The node answered {status} to {path}.",
+            "Use a command line of the node's version.",
+        )
+    return json.loads(content)
+
+
+def post(state_dir: Path, path: str, body: Mapping[str, Any]) -> Any:
+    """What the node does when asked, parsed. Blocks for 5 s at most. Raises OperatorError."""
+    status, content = _call(state_dir, "POST", path, json.dumps(body))
+    answer = json.loads(content)
+    if status >= 400:
+        raise OperatorError(
+            str(answer.get("error", f"The node answered {status}.")),
+            "Change what the message names, and run the command again.",
+        )
+    return answer
+
+
+def _call(state_dir: Path, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
     connection = _UnixConnection(state_dir / SOCKET)
     try:
-        connection.request("GET", path)
+        connection.request(method, path, body)
         response = connection.getresponse()
         content = response.read()
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
@@ -199,12 +252,7 @@ def fetch(state_dir: Path, path: str) -> Any:
         ) from error
     finally:
         connection.close()
-    if response.status != 200:
-        raise OperatorError(
-            f"The node answered {response.status} to {path}.",
-            "Use a command line of the node's version.",
-        )
-    return json.loads(content)
+    return response.status, content
 
 
 async def attachments_of(state_dir: Path) -> list[dict[str, Any]]:

@@ -7,13 +7,68 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import sys
+from ctypes import addressof, create_string_buffer
 from typing import Any
+
+from linklocal.document import MetadataService
 
 # Linux numbers; the socket module of Python 3.11 does not name them.
 _TCP_SAVE_SYN = 27
 _TCP_SAVED_SYN = 28
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
+_IP_FREEBIND = 15
+BACKLOG = 1024
 _HEADERS = 128  # bytes of IP and TCP header that are asked for
+
+
+class NotAttached(Exception):
+    """There is nowhere to listen for an instance. The message is its fault, for operators."""
+
+
+def hops(service: MetadataService) -> int:
+    """TTL of what is sent for an instance: 1 while its service is disabled (metadata contract 1)."""
+    return service.response_hop_limit if service.enabled else 1
+
+
+def listening_socket(
+    host: str, port: int, settings: MetadataService, *, device: str | None = None
+) -> socket.socket:
+    """A listening TCP socket in the calling thread's namespace. Raises OSError.
+
+    The hop limit is set before anything can arrive: the SYN-ACK carries it. On a `device` it takes only
+    what arrives there, also while the address is on no interface.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        prepare_listener(sock)
+        set_hop_limit(sock, hops(settings))
+        if device is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+            sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def set_silent(sock: socket.socket, silent: bool) -> None:
+    """Let the kernel drop what arrives at a listener, without a word; its connections are not touched.
+
+    Raises OSError.
+    """
+    if silent:
+        drop = create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # BPF: return 0
+        program = struct.pack("@HP", 1, addressof(drop))
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        return
+    with contextlib.suppress(FileNotFoundError):  # there was none
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
 def set_hop_limit(sock: Any, hops: int) -> None:

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from linklocal.clock import Clock, rfc3339_s
 from linklocal.files import private_folder, write_private
-from linklocal.node.attachments import NotAttached
 from linklocal.node.backoff import Backoff
 from linklocal.node.control_client import ListenerCertificate
 from linklocal.node.server_answers import ServerRefused, ServerUnavailable
+from linklocal.node.sockets import NotAttached
 
 # A certificate is renewed when two thirds of its life are over: the server may then be away for the rest.
 RENEW_AT = 2 / 3

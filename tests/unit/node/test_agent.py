@@ -79,8 +79,12 @@ async def test_serves_what_the_server_publishes(server: FakeServer, tmp_path: Pa
     assert attached == {
         "instance": INSTANCE,
         "name": "web-1",
+        "id": "port",
         "kind": "port",
+        "where": attached["address"].removeprefix("http://"),
         "address": attached["address"],
+        "when_disabled": "refuse",
+        "fault": None,
         "protocol": "http",
         "enabled": True,
         "response_hop_limit": 7,
@@ -479,6 +483,31 @@ async def test_https_needs_a_certificate_and_renews_without_closing(
     async with running(settings(tmp_path, server)) as node:
         await node.ready()
         assert (await Guest(await address(node), trust).token()).count(".") == 2
+
+
+async def test_reads_ask_the_server_nothing(server: FakeServer, tmp_path: Path) -> None:
+    """Over hundreds of reads only what a node says by itself arrives: events in batches, its status."""
+    await server.put(document())
+    lists = ("/instance/network_interfaces", "/instance/volume_attachments", "/keys")
+    reads = 0
+    async with running(settings(tmp_path, server)) as node:
+        await node.ready()
+        guest = Guest(await address(node))
+        token = await guest.token()
+        asked_before = len(server.asked)
+        for _ in range(50):
+            for path in ("/instance", "/instance/initialization", *lists):
+                url = f"/metadata/v1{path}?{VERSION}"
+                status, body = await guest.ask("GET", url, {"Authorization": f"Bearer {token}"})
+                assert status == 200, body
+                reads += 1
+        asked = server.asked[asked_before:]
+        await server.stop()
+        assert (await guest.read(token))[0] == 200
+
+    assert reads == 250
+    assert set(asked) <= {"/internal/v1/events", "/internal/v1/status"}
+    assert len(asked) < reads / 10
 
 
 async def test_events_arrive_once_and_without_tokens(server: FakeServer, tmp_path: Path) -> None:

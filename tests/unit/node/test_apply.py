@@ -17,11 +17,12 @@ from linklocal.document import Change, InstanceDocument, MetadataService
 from linklocal.ids import InstanceId
 from linklocal.metadata.served import Served
 from linklocal.node.apply import Applier
-from linklocal.node.attachments import Attachments, NotAttached
+from linklocal.node.attachments import Attachments
 from linklocal.node.desired import Desired
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.listeners import Listeners
 from linklocal.node.snapshot import Marker, Snapshot
+from linklocal.node.sockets import NotAttached
 from linklocal.node.status import Status
 
 OTHER = InstanceId("0717_other")
@@ -75,7 +76,9 @@ class FakeListener:
         sock.close()
         self._note("open")
 
-    async def change(self, served: Served, tls: ssl.SSLContext | None) -> None:
+    async def change(
+        self, served: Served, tls: ssl.SSLContext | None, sock: socket.socket | None = None
+    ) -> None:
         if "change" in self.refuses:
             raise OSError(9, "Bad file descriptor")
         self.served = served

@@ -9,8 +9,8 @@ import pytest
 
 from linklocal.document import MetadataService
 from linklocal.ids import InstanceId
-from linklocal.node.attachments import Attachments, NotAttached, PortAttachment, port_is_taken
-from linklocal.node.sockets import hop_limit
+from linklocal.node.attachments import Attachments, PortAttachment, port_is_taken
+from linklocal.node.sockets import NotAttached, hop_limit
 
 A, B, C = (InstanceId(f"0717_{n}") for n in "abc")
 HTTP = MetadataService(enabled=True, response_hop_limit=5)

@@ -16,10 +16,10 @@ from fakes.clock import FakeClock
 from fakes.server import JOIN_TOKEN, FakeServer, Refused, pem
 
 from linklocal.clock import SystemClock
-from linklocal.node.attachments import NotAttached
 from linklocal.node.backoff import Backoff
 from linklocal.node.control_client import ControlClient
 from linklocal.node.identity import IdentityStore
+from linklocal.node.sockets import NotAttached
 from linklocal.node.tls import ListenerTls
 
 
