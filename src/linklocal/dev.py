@@ -27,6 +27,7 @@ from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.caller import Caller
 from linklocal.node.agent import build as build_node
 from linklocal.node.local_api import attachments_of
+from linklocal.node.run import raise_file_limit
 from linklocal.observability import configure_logging
 from linklocal.server.app import ControlPlane, build
 from linklocal.server.run import listening_socket, serving
@@ -51,6 +52,7 @@ def run_dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
     configure_logging(
         "warning" if settings.log_level == "info" else settings.log_level, settings.log_format
     )
+    raise_file_limit()  # each instance's listener takes two descriptors
     folder = private_folder(settings.state_dir)
     with sole_owner(folder, "linklocal dev"):
         if options.reset:
