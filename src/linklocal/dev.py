@@ -179,7 +179,9 @@ async def _attached(
             if node_task.done():
                 node_task.result()
             await asyncio.sleep(0.02)
-    return await attachments_of(node_folder)
+    # Every instance has a port here; what operators attached besides may be gone, which is no reason to
+    # keep everything else from starting.
+    return [item for item in await attachments_of(node_folder) if item["kind"] == "port"]
 
 
 def _ready(
