@@ -53,7 +53,9 @@ CONNECT = 5.0
 ANSWER = (
     10.0  # of enrol, status, events and certificates for listeners; until the stream's first byte
 )
-DECISION = 5.0  # of what a guest waits for, from start to end
+DECISION = 5.0  # of what a guest waits for, from its turn to the end
+TURN = 30.0  # until its turn, while the server answers others: a thousand guests may boot at once
+AT_A_TIME = 16  # at a time: more would only make each of them slower
 STREAM_TYPE = "application/x-ndjson"
 SKEW_WORTH_TELLING = NODE_REQUEST_LIFE / 2
 
@@ -109,8 +111,10 @@ class ControlClient:
             verify=tls,
             trust_env=False,
             timeout=httpx.Timeout(decision_seconds),
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+            limits=httpx.Limits(max_connections=AT_A_TIME, max_keepalive_connections=AT_A_TIME),
         )
+        self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._decided = 0  # answers so far
 
     def use_keys(self, keys: NodeKeys) -> None:
         """Sign with other keys from now on, as another node."""
@@ -196,7 +200,10 @@ class ControlClient:
     # --- decisions for guests (metadata.wire.Upstream) -------------------------------------------
 
     async def exchange(self, identity_token: str, profile: ProfileSelector | None) -> IamToken:
-        """An IAM token for an instance. Raises UpstreamRefused or UpstreamUnavailable, within 5 s."""
+        """An IAM token for an instance. Raises UpstreamRefused or UpstreamUnavailable.
+
+        A silent server takes 10 s at most; one that many guests ask takes what it needs, 35 s at most.
+        """
         selector = None if profile is None else {"by": profile.by, "value": profile.value}
         answer = await self._decide(
             "iam_tokens", {"identity_token": identity_token, "profile": selector}
@@ -210,7 +217,7 @@ class ControlClient:
             )
 
     async def certificate(self, identity_token: str, csr: str, expires_in: int) -> Certificates:
-        """An instance identity certificate. Raises UpstreamRefused or UpstreamUnavailable, within 5 s."""
+        """An instance identity certificate. Raises and waits as `exchange`."""
         body = {"identity_token": identity_token, "csr": csr, "expires_in": expires_in}
         answer = await self._decide("certificates", body)
         with understood("certificates", UpstreamUnavailable):
@@ -222,8 +229,14 @@ class ControlClient:
 
     async def _decide(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._decision_seconds):
-                return await self._post(name, body, client=self._decisions)
+            await self._turn()
+            try:
+                async with asyncio.timeout(self._decision_seconds):
+                    answer = await self._post(name, body, client=self._decisions)
+            finally:
+                self._turns.release()
+            self._decided += 1
+            return answer
         except TimeoutError as error:
             raise UpstreamUnavailable(
                 f"the server did not answer within {self._decision_seconds:g} s"
@@ -233,9 +246,23 @@ class ControlClient:
         except NodeRevoked as error:
             raise UpstreamUnavailable("the server has revoked this node") from error
         except ServerRefused as error:
+            self._decided += 1
             if error.problem.code == NODE_UNKNOWN or error.status not in (400, 401, 403):
                 raise UpstreamUnavailable(str(error)) from error
             raise UpstreamRefused(error.problem, error.status) from error
+
+    async def _turn(self) -> None:
+        """Wait for one of `AT_A_TIME` turns. Raises TimeoutError when the server answers nobody meanwhile."""
+        async with asyncio.timeout(TURN):
+            while True:
+                before = self._decided
+                try:
+                    async with asyncio.timeout(self._decision_seconds):
+                        await self._turns.acquire()
+                        return
+                except TimeoutError:
+                    if self._decided == before:
+                        raise
 
     # --- one request -----------------------------------------------------------------------------
 

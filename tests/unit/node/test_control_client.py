@@ -18,7 +18,7 @@ from linklocal.clock import SystemClock
 from linklocal.document import NODE_REVOKED, NODE_UNKNOWN, Change, NodeStatus
 from linklocal.events import Event
 from linklocal.metadata.wire import ProfileSelector, UpstreamRefused, UpstreamUnavailable
-from linklocal.node.control_client import ControlClient
+from linklocal.node.control_client import AT_A_TIME, ControlClient
 from linklocal.node.identity import IdentityStore, NodeKeys, NodeSigner, signing_key
 from linklocal.node.server_answers import (
     ClockSkewed,
@@ -272,7 +272,7 @@ async def test_guests_that_wait_do_not_keep_the_node_from_its_server(
     client.enrolment = await client.enrol(JOIN_TOKEN, "host-1")
     server.fault = "black_hole"
     waiting = [asyncio.create_task(client.exchange("token", None)) for _ in range(200)]
-    await server.until(lambda: sum("iam_tokens" in path for path in server.asked) >= 60)
+    await server.until(lambda: sum("iam_tokens" in path for path in server.asked) >= AT_A_TIME)
     server.fault = None
     await client.report(NodeStatus(1))
     began = time.monotonic()
@@ -280,6 +280,22 @@ async def test_guests_that_wait_do_not_keep_the_node_from_its_server(
 
     assert time.monotonic() - began < 3
     assert all(isinstance(end, UpstreamUnavailable | UpstreamRefused) for end in ends)
+    await client.close()
+
+
+async def test_a_crowd_waits_for_its_turns_longer_than_for_one_answer(
+    server: FakeServer, keys: NodeKeys
+) -> None:
+    """The bound is on the server's silence, not on how many others it has to answer first."""
+    client = ControlClient(server.url, keys, SystemClock(), decision_seconds=2)
+    client.enrolment = await client.enrol(JOIN_TOKEN, "host-1")
+    server.fault, server.delay = "slow", 0.8
+    crowd = [asyncio.create_task(client.exchange("token", None)) for _ in range(4 * AT_A_TIME)]
+    began = time.monotonic()
+    ends = await asyncio.gather(*crowd, return_exceptions=True)
+
+    assert time.monotonic() - began > 2
+    assert [str(end) for end in ends if isinstance(end, UpstreamUnavailable)] == []
     await client.close()
 
 
