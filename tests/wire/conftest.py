@@ -10,6 +10,7 @@ from cloud import Cloud, clients
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from live import Dev, running
+from processes import Fleet
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,14 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 @pytest.fixture(scope="session")
 def cloud(dev: Dev) -> Cloud:
     return clients(dev)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """No process yet; what a test starts is ended after it."""
+    fleet = Fleet(tmp_path)
+    yield fleet
+    fleet.end_all()
 
 
 @pytest.fixture
