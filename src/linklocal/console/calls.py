@@ -87,8 +87,8 @@ def buckets(calls: Sequence[Call], now: datetime) -> list[Bucket]:
     start = now - HOUR
     counts = [[0, 0] for _ in range(BUCKETS)]
     for call in calls:
-        index = min(int((call.time - start) / size), BUCKETS - 1)
-        if index >= 0:
+        if call.time >= start:
+            index = min(int((call.time - start) / size), BUCKETS - 1)
             counts[index][call.refused] += call.count
     return [
         Bucket(start + index * size, answered, refused)

@@ -65,23 +65,26 @@ def cli(kind: Kind, body: Mapping[str, Any]) -> str:
 
 
 def _placed(body: Mapping[str, Any], *, options: bool = False) -> list[str]:
-    """VPC, zone, profile and subnet: arguments of `instance-create`, options when overriding."""
+    """VPC, zone, profile and subnet: arguments of `instance-create`, options when overriding.
+
+    The subnet of a network attachment has an option of its own in both.
+    """
+    interface = body.get("primary_network_interface", {}).get("subnet")
+    attachment = body.get("primary_network_attachment", {}).get("virtual_network_interface", {})
     values = {
         "vpc": body.get("vpc", {}).get("id"),
         "zone": body.get("zone", {}).get("name"),
         "profile": body.get("profile", {}).get("name"),
-        "subnet": _subnet(body),
+        "subnet": interface["id"] if interface else None,
     }
-    if not options:
-        return [str(value or name.upper()) for name, value in values.items()]
-    return [word for name, value in values.items() if value for word in (f"--{name}", str(value))]
-
-
-def _subnet(body: Mapping[str, Any]) -> str | None:
-    attachment = body.get("primary_network_attachment", {}).get("virtual_network_interface", {})
-    interface = body.get("primary_network_interface", {})
-    subnet = attachment.get("subnet") or interface.get("subnet") or {}
-    return str(subnet["id"]) if subnet else None
+    if options:
+        named = [(f"--{name}", str(value)) for name, value in values.items() if value]
+        words = [word for pair in named for word in pair]
+    else:
+        if attachment:
+            del values["subnet"]
+        words = [str(value or name.upper()) for name, value in values.items()]
+    return [*words, "--pnac-vni-subnet", attachment["subnet"]["id"]] if attachment else words
 
 
 def _options(body: Mapping[str, Any]) -> list[str]:
