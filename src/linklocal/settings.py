@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,6 +66,26 @@ class ServerSettings(_Settings):
     )
     events_max: int = Field(default=1_000_000, description="Events kept at most.")
     events_hours: int = Field(default=24, description="Hours that an event is kept.")
+    audit_sinks: frozenset[Literal["file", "stdout"]] = Field(
+        default=frozenset({"file"}),
+        description="Where Activity Tracker events go besides the database: a JSON list of "
+        '`"file"` and `"stdout"`, or `[]`.',
+    )
+    audit_file: Path | None = Field(
+        default=None, description="Default: `audit/activity.ndjson` in the state folder."
+    )
+    audit_file_bytes: int = Field(
+        default=16 * 1024 * 1024, gt=0, description="Size at which the audit file is rotated."
+    )
+    audit_files: int = Field(
+        default=5, gt=0, description="Audit files kept, the current one included."
+    )
+    audit_url: str | None = Field(
+        default=None, description="Endpoint to which audit events are POSTed as JSON lists as well."
+    )
+    audit_token: SecretStr | None = Field(
+        default=None, description="Bearer token for the audit endpoint."
+    )
 
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.state_dir / 'linklocal.db'}"

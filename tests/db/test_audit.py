@@ -171,3 +171,51 @@ async def test_no_secret_is_in_any_event(server: Server) -> None:
     assert len(await server.events()) >= 9
     for secret in (KEY, bearer, bearer.split(".")[1][:40], canary):
         assert secret not in recorded
+
+
+async def test_administrators_page_through_the_events(server: Server) -> None:
+    for name in ("a", "b", "c"):
+        await server.call("POST", "/v1/vpcs", {"name": name})
+    await server.call("POST", "/v1/vpcs", {"name": "a"})
+    url = "/audit/v1/events?action=is.vpc.vpc.create"
+    first = (await server.http.get(f"{url}&limit=3")).json()
+    second = (await server.http.get(first["next"]["href"])).json()
+    failed = (await server.http.get(f"{url}&outcome=failure&since=2026-01-01T00:00:00Z")).json()
+    new = (await server.http.get(f"{url}&after={first['newest']}")).json()
+
+    assert [e["reason"]["reasonCode"] for e in first["events"]] == [400, 201, 201]
+    assert [e["reason"]["reasonCode"] for e in second["events"]] == [201]
+    assert second["next"] is None
+    assert [e["eventId"] for e in failed["events"]] == [first["events"][0]["eventId"]]
+    assert new["events"] == []
+    assert (await server.http.get(f"{url}&since=yesterday")).status_code == 400
+
+
+async def test_others_may_not_read_the_events(server: Server) -> None:
+    profile = (
+        await server.call("POST", "/v1/profiles", {"name": "g", "account_id": server.account_id})
+    ).json()
+    assume = {
+        "grant_type": "urn:ibm:params:oauth:grant-type:assume",
+        "access_token": server.http.headers["Authorization"].removeprefix("Bearer "),
+        "profile_id": profile["id"],
+    }
+    token = (await server.http.post("/identity/token", data=assume)).json()["access_token"]
+    answer = await server.http.get("/audit/v1/events", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 403
+    assert [e.rule for e in await server.events("linklocal.audit-event.read")] == ["role"]
+
+
+async def test_the_default_sink_is_a_private_file(tmp_path: Path, sqlite_template: Path) -> None:
+    shutil.copyfile(sqlite_template, tmp_path / "linklocal.db")
+    async with serving(tmp_path, f"sqlite:///{tmp_path / 'linklocal.db'}") as server:
+        answer = await server.call("POST", "/v1/vpcs", {"name": "web"})
+    path = tmp_path / "audit" / "activity.ndjson"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert [line["action"] for line in lines] == [
+        "iam-identity.user-apikey.login",
+        "is.vpc.vpc.create",
+    ]
+    assert lines[1]["target"] == {"id": answer.json()["crn"], "typeURI": "is/vpc/vpc"}
+    assert path.stat().st_mode & 0o777 == 0o600

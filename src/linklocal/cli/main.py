@@ -12,6 +12,7 @@ import click
 
 from linklocal import __version__
 from linklocal.cli import account
+from linklocal.cli.audit import audit
 from linklocal.cli.ca import ca
 from linklocal.cli.completion import completion
 from linklocal.cli.db import db
@@ -33,7 +34,19 @@ def cli() -> None:
     """
 
 
-for command in (dev, server, node, *account.COMMANDS, is_, iam, ca, db, completion, cli_reference):
+for command in (
+    dev,
+    server,
+    node,
+    *account.COMMANDS,
+    is_,
+    iam,
+    audit,
+    ca,
+    db,
+    completion,
+    cli_reference,
+):
     cli.add_command(command)
 
 

@@ -6,7 +6,7 @@ believed only about instances that are, or lately were, on it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +17,7 @@ from linklocal.clock import Clock
 from linklocal.events import Event
 from linklocal.fleet.tables import event_batches, events, nodes, placements, tombstones
 from linklocal.ids import InstanceId, NodeId
+from linklocal.store.engine import after_commit
 from linklocal.store.upsert import insert_new
 
 QUERY_MOST = 1000
@@ -27,10 +28,21 @@ log = structlog.get_logger(__name__)
 
 
 class EventStore:
-    """One per server. `most` events are kept, each for `hours`."""
+    """One per server. `most` events are kept, each for `hours`.
 
-    def __init__(self, clock: Clock, *, most: int = 1_000_000, hours: float = 24) -> None:
+    `stored` is told of events once they are committed; it must not raise or wait.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        most: int = 1_000_000,
+        hours: float = 24,
+        stored: Callable[[Sequence[Event]], None] | None = None,
+    ) -> None:
         self._clock = clock
+        self._stored = stored
         self._most = most
         self._kept = timedelta(hours=hours)
 
@@ -102,6 +114,36 @@ class EventStore:
             statement = statement.where(e.action == action)
         return [Event.from_json(record) for record in await connection.scalars(statement)]
 
+    async def page(
+        self,
+        connection: AsyncConnection,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+        instance_id: str | None = None,
+        action: str | None = None,
+        outcome: str | None = None,
+        since: datetime | None = None,
+    ) -> list[tuple[int, Event]]:
+        """Number and event, in the order in which they came, the newest first; at most 1000.
+
+        `before` and `after` are such numbers: they go on from an earlier page, or ask what is new.
+        """
+        e = events.c
+        wanted = [
+            e.time >= self._clock.now() - self._kept,
+            *([] if before is None else [e.id < before]),
+            *([] if after is None else [e.id > after]),
+            *([] if instance_id is None else [e.instance_id == instance_id]),
+            *([] if action is None else [e.action == action]),
+            *([] if outcome is None else [e.outcome == outcome]),
+            *([] if since is None else [e.time >= since]),
+        ]
+        statement = select(e.id, e.record).where(*wanted).order_by(e.id.desc())
+        rows = await connection.execute(statement.limit(max(0, min(limit, QUERY_MOST))))
+        return [(row.id, Event.from_json(row.record)) for row in rows]
+
     async def _insert(
         self,
         connection: AsyncConnection,
@@ -125,6 +167,8 @@ class EventStore:
             for event in new
         ]
         await connection.execute(insert(events), rows)
+        if (stored := self._stored) is not None:
+            after_commit(connection, lambda: stored(new))
 
     async def _prune(self, connection: AsyncConnection, now: datetime) -> None:
         """Remove some of what is too old or too many. Skips rows that another transaction removes."""

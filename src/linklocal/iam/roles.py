@@ -58,6 +58,7 @@ _ACCOUNT_ACTIONS = frozenset(
         "iam.policy.delete",
         # Operator routes of this server: nodes, join tokens, placement.
         "linklocal.node.operate",
+        "linklocal.audit.read",
     }
 )
 _ACCOUNT_READS = frozenset({"iam.policy.list", "iam.policy.read", "linklocal.node.read"})

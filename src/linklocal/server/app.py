@@ -22,6 +22,8 @@ from linklocal.fleet.routes import fleet_routes
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.build import Iam, build_iam
 from linklocal.server.audit import Audit
+from linklocal.server.audit_routes import audit_routes
+from linklocal.server.audit_sinks import AuditSinks, audit_sinks
 from linklocal.server.errors import install_error_handlers, status_of
 from linklocal.server.http import Bodies, RequestIds
 from linklocal.server.nodes import operator_routes
@@ -100,14 +102,22 @@ async def build(
         wake = Wake(database)
         await wake.start()
         try:
-            yield _compose(settings, clock, database, wake, url=url, dev=dev)
+            async with audit_sinks(settings) as sinks:
+                yield _compose(settings, clock, database, wake, sinks, url=url, dev=dev)
         finally:
             await wake.close()
             await database.close()
 
 
 def _compose(
-    settings: ServerSettings, clock: Clock, database: Database, wake: Wake, *, url: str, dev: bool
+    settings: ServerSettings,
+    clock: Clock,
+    database: Database,
+    wake: Wake,
+    sinks: AuditSinks,
+    *,
+    url: str,
+    dev: bool,
 ) -> ControlPlane:
     region = Region(settings.region)
     iam = build_iam(
@@ -118,7 +128,9 @@ def _compose(
         create_key_file=database.is_sqlite,
         dev=dev,
     )
-    events = EventStore(clock, most=settings.events_max, hours=settings.events_hours)
+    events = EventStore(
+        clock, most=settings.events_max, hours=settings.events_hours, stored=sinks.put
+    )
     context = VpcContext(
         database=database,
         authorizer=iam.roles,
@@ -136,6 +148,7 @@ def _compose(
     app.include_router(fleet_routes(database, clock, region, Feed(database, wake), events))
     for router in (*iam.routers, *vpc_routes(vpc, region)):
         app.include_router(router)
+    app.include_router(audit_routes(database, iam.roles, events, region))
     app.include_router(
         operator_routes(database, iam.roles, clock, region, vpc.instances, iam.signing_keys, wake)
     )
