@@ -20,13 +20,15 @@ CLIENT_ENVIRONMENT = ("LINKLOCAL_", "IBMCLOUD_", "IBM_", "VPC_")
 # Loopback ports of instances, below those that the kernel gives to clients. Each test worker has a part
 # of its own: a port that another worker's server took while this one's was killed would be a fault.
 PORTS = range(10_000, 32_000)
+SLOTS = 8
 
 
 def first_port() -> int:
-    """The first loopback port for instances of this test worker."""
+    """The first loopback port for instances of this test worker; two runs at once seldom share one."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    return PORTS[len(PORTS) * worker // workers]
+    span = len(PORTS) // workers
+    return PORTS[span * worker + span // SLOTS * (os.getpid() % SLOTS)]
 
 
 def clean_environment() -> dict[str, str]:
