@@ -155,8 +155,14 @@ def _compose(
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> JSONResponse:
-        await database.ping()
+        """The process lives: nothing else is asked, so that no outage elsewhere restarts it."""
         return JSONResponse({"status": "ok", "version": __version__})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:
+        """Requests can be served; 503 while the database does not answer."""
+        await database.ping()
+        return JSONResponse({"status": "ready", "version": __version__})
 
     console = build_console(
         Services(
