@@ -16,6 +16,7 @@ from linklocal.cli.audit import audit
 from linklocal.cli.ca import ca
 from linklocal.cli.completion import completion
 from linklocal.cli.db import db
+from linklocal.cli.doctor import doctor
 from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
@@ -45,6 +46,7 @@ for command in (
     ca,
     db,
     completion,
+    doctor,
     cli_reference,
 ):
     cli.add_command(command)

@@ -1,0 +1,233 @@
+"""What `linklocal doctor` concludes: facts -> the first thing that is wrong and the command that mends it.
+
+Pure: `doctor.py` gathers the facts and prints. The order of the checks is the way that a call of a guest
+depends on: server, token, instance, node, setting, listener, trusted profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+SKEW_MOST = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong: a name for scripts, what it is, and the command that mends it."""
+
+    name: str
+    message: str
+    mend: str
+
+
+@dataclass(slots=True)
+class Facts:
+    """What was seen. None: it could not be seen, because of something that is found before it.
+
+    `local_dev`: whether a `linklocal dev` of this machine answers and could be used in place of the session.
+    `nodes`: the operator's list; `node`, `attachments`: the local node's `/v1/status`, `/v1/attachments`.
+    `probe`: what the instance's listener answered without a token: a status, or `refused`, `timeout`,
+    `untrusted`. `links`: of the default trusted profile; None when it has none.
+    """
+
+    api: str = ""
+    source: str = ""
+    state_dir: str = ""
+    damaged: str | None = None
+    logged_in: bool = True
+    local_dev: bool = False
+    server_up: bool | None = None
+    key_refused: str | None = None
+    typed: str | None = None
+    instance: dict[str, Any] | None = None
+    nodes: list[dict[str, Any]] | None = None
+    node: dict[str, Any] | None = None
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+    probe: int | str | None = None
+    profile: dict[str, Any] | None = None
+    links: list[dict[str, Any]] | None = None
+    rules: int = 0
+
+
+def diagnose(facts: Facts) -> Finding | None:
+    """The first thing that is wrong; None when everything is well."""
+    return next(_findings(facts), None)
+
+
+def _findings(facts: Facts) -> Iterator[Finding]:
+    yield from _session(facts)
+    if facts.server_up:
+        yield from _instance(facts)
+    yield from _node(facts)
+    if facts.server_up and facts.instance is not None:
+        yield from _service(facts, facts.instance)
+        yield from _profile(facts, facts.instance)
+
+
+def _session(facts: Facts) -> Iterator[Finding]:
+    port = urlsplit(facts.api).port if facts.api else None
+    dev = f"linklocal dev --state-dir {facts.state_dir}" + (f" --port {port}" if port else "")
+    if facts.damaged is not None:
+        yield Finding("session-damaged", facts.damaged, "linklocal logout")
+    if not facts.logged_in:
+        yield Finding(
+            "no-server",
+            f"No server is known here: {facts.state_dir} has none, nobody is logged in.",
+            dev,
+        )
+    elif facts.server_up is False and facts.source == "login" and facts.local_dev:
+        yield Finding(
+            "session-elsewhere", f"The session is for {facts.api}, which does not answer; a dev here does.",
+            "linklocal logout",
+        )  # fmt: skip
+    elif facts.server_up is False:
+        mend = (
+            dev
+            if facts.source.startswith("linklocal dev")
+            else f"linklocal server --state-dir {facts.state_dir}"
+        )
+        yield Finding("server-down", f"The server at {facts.api} does not answer.", mend)
+    elif facts.key_refused is not None:
+        mend = "linklocal logout" if facts.local_dev else "linklocal login --apikey KEY"
+        yield Finding("token-refused", f"The server gives no token: {facts.key_refused}", mend)
+
+
+def _instance(facts: Facts) -> Iterator[Finding]:
+    instance = facts.instance
+    if instance is None:
+        if facts.typed is not None:
+            yield Finding(
+                "no-instance", f"There is no instance {facts.typed!r}.", "linklocal is instances"
+            )
+        return
+    name = instance["name"]
+    reasons = {reason["code"]: reason["message"] for reason in instance["status_reasons"]}
+    if instance["status"] == "pending" and "cannot_start_compute" in reasons:
+        nodes = [node for node in facts.nodes or [] if node["revoked_at"] is None]
+        where = nodes[0]["name"] if nodes else "NODE"
+        yield Finding(
+            "not-placed", f"{name} is on no node.", f"linklocal node place {instance['id']} {where}"
+        )
+    elif instance["status"] == "stopped":
+        yield Finding(
+            "stopped", f"{name} is stopped.", f"linklocal is instance-start {name} --wait"
+        )
+    elif instance["status"] != "running":
+        said = "; ".join(reasons.values()) or "its node has not acknowledged yet"
+        yield Finding(
+            "not-running", f"{name} is {instance['status']}: {said}.", "linklocal node status"
+        )
+
+
+def _node(facts: Facts) -> Iterator[Finding]:
+    node = facts.node
+    if node is None and facts.source in ("login", "environment"):
+        return  # the nodes are on other hosts: what they report is all that is known here
+    if node is None:
+        yield Finding(
+            "no-node", f"No node runs with the state folder {facts.state_dir}.",
+            f"linklocal node run --state-dir {facts.state_dir}",
+        )  # fmt: skip
+        return
+    server = node["server"]
+    if server is not None and server["revoked"]:
+        yield Finding(
+            "node-revoked", f"Node {node['name']} is revoked.", "linklocal node join-token"
+        )
+    if node["refusing_because_of_age"]:
+        yield Finding("node-too-old", "The node has not heard the server for too long and refuses calls.",
+                      "linklocal node status")  # fmt: skip
+    if server is not None and facts.server_up and not server["connected"]:
+        yield Finding("node-cut-off", f"The node does not reach {server['url']}: {server['fault']}",
+                      "linklocal node status")  # fmt: skip
+    skew = server["clock_skew_seconds"] if server is not None else None
+    if skew is not None and abs(skew) > SKEW_MOST:
+        yield Finding(
+            "clock",
+            f"The clocks of node and server are {abs(skew):.0f} s apart.",
+            "timedatectl set-ntp true",
+        )
+    known = {item["id"]: item for item in facts.nodes or []}
+    if node["node_id"] in known and node["applied_revision"] < known[node["node_id"]]["revision"]:
+        yield Finding(
+            "behind", f"The node is at revision {node['applied_revision']} of "
+            f"{known[node['node_id']]['revision']}.", "linklocal node status",
+        )  # fmt: skip
+    for about, fault in node["node_faults"].items():
+        yield Finding("node-fault", f"{about}: {fault}", "linklocal node status")
+
+
+def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
+    name, setting = instance["name"], instance["metadata_service"]
+    if not setting["enabled"]:
+        yield Finding("disabled", f"The metadata service of {name} is disabled.",
+                      f"linklocal is instance-update {name} --metadata-service true")  # fmt: skip
+    fault = (facts.node or {}).get("instance_faults", {}).get(instance["id"])
+    if fault is not None:
+        yield Finding("listener-fault", f"The listener of {name}: {fault}", "linklocal node status")
+    attached = [item for item in facts.attachments if item["instance"] == instance["id"]]
+    if not attached and facts.node is None:
+        return
+    if not attached:
+        yield Finding("not-attached", f"Nothing of this host is attached to {name}, which may be elsewhere.",
+                      f"linklocal node attach {name} --help")  # fmt: skip
+        return
+    for item in attached:
+        wrong = [
+            f"{member} is {item[member]} and should be {setting[member]}"
+            for member in ("protocol", "response_hop_limit", "enabled")
+            if item[member] != setting[member]
+        ]
+        if wrong:
+            yield Finding("setting-not-applied", f"At the listener of {name}, {', '.join(wrong)}.",
+                          "linklocal node status")  # fmt: skip
+    address = attached[0]["address"]
+    if facts.probe == "untrusted":
+        yield Finding("tls-untrusted", f"The certificate of {address} is not of this server's root.",
+                      "linklocal ca tls")  # fmt: skip
+    elif isinstance(facts.probe, str):
+        yield Finding(f"listener-{facts.probe}", f"{address} does not answer ({facts.probe}).",
+                      "linklocal node status")  # fmt: skip
+
+
+def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
+    profile = facts.profile
+    if profile is None:
+        return
+    if facts.links is None:
+        yield Finding("profile-gone", f"The default trusted profile {profile['id']} is deleted.",
+                      f"linklocal is instance-reinitialize {instance['name']} --help")  # fmt: skip
+        return
+    linked = any(link["link"]["crn"] == instance["crn"] for link in facts.links)
+    if not linked and facts.rules == 0:
+        yield Finding(
+            "profile-not-linked", f"{instance['name']} is not linked to its default trusted profile.",
+            f"linklocal iam trusted-profile-link-create {profile['id']} --name {instance['name']} "
+            f"--cr-type VSI --link-crn {instance['crn']}",
+        )  # fmt: skip
+
+
+def diagnose_guest(url: str, seen: int | str) -> Finding | None:
+    """From inside the guest: a dropped answer, a closed port and a disabled service look different."""
+    match seen:
+        case "timeout":
+            return Finding(
+                "hop-limit", f"{url} does not answer: its packets end on the way, or nothing is there.",
+                "linklocal is instance-update INSTANCE --metadata-service-reach containers",
+            )  # fmt: skip
+        case "refused":
+            return Finding("port-refused", f"{url} is refused: it is stopped, or on the "
+                           "other protocol.", "linklocal is instance INSTANCE")  # fmt: skip
+        case "untrusted":
+            return Finding(
+                "tls-untrusted",
+                f"The certificate of {url} is not trusted here.",
+                "linklocal ca tls",
+            )
+        case 403:
+            return Finding("disabled", "The metadata service is disabled for this instance.",
+                           "linklocal is instance-update INSTANCE --metadata-service true")  # fmt: skip
+    return None
