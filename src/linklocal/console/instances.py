@@ -11,7 +11,7 @@ from starlette.routing import Route
 from linklocal.console.calls import would_break
 from linklocal.console.forms import metadata_patch, number
 from linklocal.console.live import calls_of, placement_of
-from linklocal.console.pages import Pages, Said, Visit
+from linklocal.console.pages import HEADERS, Pages, Said, Visit
 from linklocal.console.services import Services
 from linklocal.document import MetadataService, Protocol
 from linklocal.errors import DomainError, NotAuthorized, NotFound
@@ -127,8 +127,15 @@ class InstancePages:
         }
 
     async def metadata(self, visit: Visit) -> Response:
-        """The *Metadata* section alone: when somebody else changed it."""
+        """The *Metadata* section alone: when somebody else changed it.
+
+        Nothing when the page shows these settings already: it may hold a hop limit that is being typed.
+        """
         instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        now = instance["metadata_service"]
+        shown = f"{now['enabled']}-{now['protocol']}-{now['response_hop_limit']}"
+        if visit.query("shown") == shown:
+            return Response(status_code=204, headers=HEADERS)
         values = await self._metadata_values(visit, instance)
         return self._pages.render("part_metadata.html", visit, **values)
 
