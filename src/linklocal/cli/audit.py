@@ -29,7 +29,7 @@ def audit() -> None:
 @output_option
 @click.option("--instance", help="ID of an instance.")
 @click.option("--action", help="Name of an action: is.instance.instance.update")
-@click.option("--outcome", type=click.Choice(["success", "failure"]))
+@click.option("--outcome", type=click.Choice(["success", "failure"]), help="Only these.")
 @click.option("--since", help="RFC 3339 time: 2026-11-25T08:00:00Z")
 @click.option(
     "--limit", type=click.IntRange(1), default=100, show_default=True, help="Events shown at most."
