@@ -105,9 +105,9 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
             node = build_node(await _node_settings(control, folder, url), clock)
             node_task = asyncio.create_task(node.run(stop))
             try:
-                await _either(node.ready, node_task)
+                await _either(node.ready, node_task, stop)
                 await seed(control, _administrator(made), options.seed)
-                attached = await _attached(control, folder / "node", node_task)
+                attached = await _attached(control, folder / "node", node_task, stop)
                 ready = _ready(control, made.account_id, url, api_key, folder, attached)
                 write_private(
                     folder / "dev.json", json.dumps({"api": url, "pid": os.getpid()}).encode()
@@ -117,7 +117,9 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
                         options.ready_file.absolute(), json.dumps(ready, indent=1).encode()
                     )
                 say(_banner(ready, folder, control.console.codes.new(api_key)))
-                await _either(stop, node_task)
+                await _either(stop, node_task, stop)
+            except _StoppedEarly:
+                pass
             finally:
                 stop.set()
                 await asyncio.wait_for(node_task, 5)
@@ -160,25 +162,39 @@ async def _node_settings(control: ControlPlane, folder: Path, url: str) -> NodeS
     )
 
 
-async def _either(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+class _StoppedEarly(Exception):
+    """A signal came before everything was ready."""
+
+
+async def _either(event: asyncio.Event, task: asyncio.Task[None], stop: asyncio.Event) -> None:
     """Wait for the event; a task that ends first is a failure of the start."""
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():
         waiting.cancel()
         task.result()
+        if stop.is_set():
+            raise _StoppedEarly
         raise OperatorError("The node ended.", "Start again with LINKLOCAL_LOG_LEVEL=debug.")
 
 
 async def _attached(
-    control: ControlPlane, node_folder: Path, node_task: asyncio.Task[None]
+    control: ControlPlane, node_folder: Path, node_task: asyncio.Task[None], stop: asyncio.Event
 ) -> list[dict[str, Any]]:
     """The listeners of all instances that are meant to run, once the node has opened them."""
-    async with asyncio.timeout(READY_SECONDS):
-        while not await control.all_acknowledged():
-            if node_task.done():
-                node_task.result()
-            await asyncio.sleep(0.02)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while not await control.all_acknowledged():
+                if stop.is_set():
+                    raise _StoppedEarly
+                if node_task.done():
+                    node_task.result()
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise OperatorError(
+            f"The node did not open all listeners within {READY_SECONDS:.0f} s.",
+            "Start again with LINKLOCAL_LOG_LEVEL=debug to see what it waits for.",
+        ) from error
     # Every instance has a port here; what operators attached besides may be gone, which is no reason to
     # keep everything else from starting.
     return [item for item in await attachments_of(node_folder) if item["kind"] == "port"]

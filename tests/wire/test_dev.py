@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,26 @@ def test_the_banner_has_lines_to_paste(dev: Dev) -> None:
     assert json.loads(pasted.stdout)["name"] == "demo"
     assert printed.stdout.startswith("ey")
     assert dev.api_key not in log
+
+
+def test_a_signal_during_the_start_ends_it_cleanly(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "linklocal", "dev", "--port", "0", "--state-dir", str(state)],
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 30
+    # The node's folder appears when the signal handlers have been set and the node is about to start.
+    while not (state / "node").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 0, errors
+    assert b"FAILED" not in errors
 
 
 def test_a_second_one_on_the_same_state_says_so(dev: Dev) -> None:
