@@ -34,8 +34,9 @@ def cloud(dev: Dev) -> Cloud:
     return clients(dev)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ended with its file: Playwright keeps an event loop running, in which no other test can run one."""
     with chromium() as browser:
         yield browser
 
