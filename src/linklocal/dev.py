@@ -75,6 +75,7 @@ def _forget(folder: Path) -> None:
         "dev.json",
         "node",
         "lock",
+        "audit",
         "events",
     }
     strangers = {path.name for path in folder.iterdir() if path.suffix != ".tmp"} - known
