@@ -189,6 +189,8 @@ async def test_administrators_page_through_the_events(server: Server) -> None:
     assert [e["eventId"] for e in failed["events"]] == [first["events"][0]["eventId"]]
     assert new["events"] == []
     assert (await server.http.get(f"{url}&since=yesterday")).status_code == 400
+    # A number would be seconds since 1970 to a lenient parser; the document says date-time.
+    assert (await server.http.get(f"{url}&since=0.5")).status_code == 400
 
 
 async def test_others_may_not_read_the_events(server: Server) -> None:

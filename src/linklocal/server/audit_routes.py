@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, BeforeValidator
 
 from linklocal.clock import rfc3339_ms
 from linklocal.events import Outcome
@@ -21,6 +22,19 @@ from linklocal.vpc.context import Authorizer
 PATH = "/audit/v1/events"
 READ = "linklocal.audit.read"
 MAX_NUMBER = 2**53  # exact in every JSON reader; far beyond any number of events
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _written_out(value: object) -> object:
+    """pydantic alone would take a number for the seconds since 1970, which the document does not offer."""
+    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+        raise ValueError("it must be a date and time like 2026-11-24T08:00:00Z")
+    return value
+
+
+Since = Annotated[
+    AwareDatetime, BeforeValidator(_written_out), Query(description="RFC 3339, with a zone")
+]
 
 
 class EventPage(BaseModel):
@@ -44,7 +58,7 @@ def audit_routes(
         instance: Annotated[str | None, Query(max_length=64)] = None,
         action: Annotated[str | None, Query(max_length=128)] = None,
         outcome: Outcome | None = None,
-        since: Annotated[AwareDatetime | None, Query(description="RFC 3339, with a zone")] = None,
+        since: Since | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         start: Annotated[int | None, Query(ge=1, le=MAX_NUMBER)] = None,
         after: Annotated[int | None, Query(ge=0, le=MAX_NUMBER)] = None,
