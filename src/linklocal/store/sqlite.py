@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def prepare(engine: Engine, *, foreign_keys: bool = True) -> None:
         cursor = connection.cursor()
         # First, because the change to WAL needs a lock.
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _use_wal(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         cursor.close()
@@ -58,6 +59,24 @@ def prepare(engine: Engine, *, foreign_keys: bool = True) -> None:
         # taking the write lock at once turns that into a short wait.
         deferred = connection.get_execution_options().get(READ_ONLY, False)
         connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Turn the file to WAL, once for ever. Several processes may try at the same moment.
+
+    The change needs the file alone, and SQLite does not wait for that (two that wait would wait for
+    ever): so we do, as long as for any other lock.
+    """
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error.sqlite_errorcode) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)  # nothing tells when a lock is given back
+        else:
+            return
 
 
 def is_busy(code: int) -> bool:
