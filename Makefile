@@ -7,6 +7,8 @@ UV_VERSION := 0.13.9
 
 # uv's own answers about the machine's configuration must not change what is installed: the locks decide.
 export UV_NO_PROGRESS := 1
+# Bytecode makes every start after the first two seconds shorter; the tests alone start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What the browser gets. Built, not kept in the repository; without npm the console says how to build it.
 ASSETS := src/linklocal/console/static/console.js
