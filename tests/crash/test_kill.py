@@ -28,6 +28,9 @@ CLIENTS = 3
 ROUNDS = 15
 ROUNDS_LONG = 100
 MAX_LIFE = 1.2  # seconds of changes before the kill, at most
+MAX_INSTANCES = (
+    60  # more are deleted before a round: the subnet has 251 addresses, and a start its time
+)
 
 
 @dataclass
@@ -135,6 +138,7 @@ def play_round(state_dir: Path, seed: int) -> bool:
     cloud = clients(dev)
     profiles = cloud.iam.list_profiles(account_id=cloud.account_id).result["profiles"]
     profile = next(p for p in profiles if p["name"] == "other-profile")
+    thin_out(cloud)
     prototype = cloud.prototype()
     workers = [Client(cloud, seed * 10 + n, profile["id"], prototype) for n in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -148,6 +152,14 @@ def play_round(state_dir: Path, seed: int) -> bool:
     acknowledged = {k.id: k for worker in workers for k in worker.known.values()}
     compare(state_dir, acknowledged, profile["id"])
     return in_flight
+
+
+def thin_out(cloud: Cloud) -> None:
+    """Delete the older half of what earlier rounds left, once it is much."""
+    made = [i for i in InstancesPager(client=cloud.vpc, limit=100).get_all() if i["name"] != "demo"]
+    if len(made) > MAX_INSTANCES:
+        for instance in sorted(made, key=lambda i: i["created_at"])[: len(made) // 2]:
+            cloud.vpc.delete_instance(instance["id"])
 
 
 def compare(state_dir: Path, acknowledged: dict[str, Known], profile_id: str) -> None:
