@@ -22,12 +22,11 @@ from pydantic import SecretStr
 
 from linklocal.clock import SystemClock
 from linklocal.errors import OperatorError
-from linklocal.files import private_folder, sole_owner, write_private
+from linklocal.files import private_folder, raise_file_limit, sole_owner, write_private
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.caller import Caller
 from linklocal.node.agent import build as build_node
 from linklocal.node.local_api import attachments_of
-from linklocal.node.run import raise_file_limit
 from linklocal.observability import configure_logging
 from linklocal.server.app import ControlPlane, build
 from linklocal.server.run import listening_socket, serving

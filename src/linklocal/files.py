@@ -1,14 +1,22 @@
-"""Small promises about files: private folders, atomic writes, one owner of a state folder."""
+"""Small promises about files: private folders, atomic writes, one owner of a state folder, enough of them."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from linklocal.errors import OperatorError
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: a listener needs two, and 1024 is a usual limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def private_folder(path: Path) -> Path:

@@ -126,4 +126,25 @@ class NodeSettings(_Settings):
     status_port: int | None = Field(
         default=None, description="Loopback port of the node's /metrics and /healthz."
     )
-    instance_rate: float = Field(default=2000.0, description="Calls per second and instance.")
+    local_users: dict[int, frozenset[str]] = Field(
+        default={},
+        description="Other users of this host that may hand over sockets for instances: JSON, user id -> "
+        "instance ids. The node's own user and root always may.",
+    )
+    local_socket: Path | None = Field(
+        default=None,
+        description="Another path for the node's Unix socket, which those users can reach; "
+        "the state folder is closed to them.",
+    )
+    instance_rate: float = Field(
+        default=2000.0,
+        ge=1,
+        description="Calls per second and instance, beyond which they are answered 429.",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Processes that answer calls, each for its part of the instances; "
+        "1: the node itself.",
+    )

@@ -36,6 +36,16 @@ def node() -> None:
     default=None,
     help="Open a loopback port for each instance. Any local user can reach it: for development.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Processes that answer calls, each for its part of the instances (default 1: the node itself).",
+)
+@click.option(
+    "--instance-rate",
+    type=click.FloatRange(1),
+    help="Calls per second and instance, beyond which they are answered 429 (default 2000).",
+)
 def run(
     state_dir: Path | None,
     server_url: str | None,
@@ -43,6 +53,8 @@ def run(
     node_name: str | None,
     snapshot: Path | None,
     loopback_ports: bool | None,
+    workers: int | None,
+    instance_rate: float | None,
 ) -> None:
     """Run the agent that serves metadata to the instances on this host.
 
@@ -63,6 +75,8 @@ def run(
             node_name=node_name,
             snapshot=snapshot,
             loopback_ports=loopback_ports,
+            workers=workers,
+            instance_rate=instance_rate,
         )
     )
     run_node(settings)
@@ -87,6 +101,33 @@ def attachments(state_dir: Path | None, output: str | None) -> None:
     )  # fmt: skip
     header = (
         "Instance", "Name", "ID", "Kind", "Where", "Address", "Enabled", "Response hop limit", "Fault",
+    )  # fmt: skip
+    print_table(header, ([item.get(column) for column in columns] for item in listed))
+
+
+@node.command()
+@state_dir_option
+@output_option
+def limits(state_dir: Path | None, output: str | None) -> None:
+    """How many calls each instance may make and made, and whose are not taken for a while.
+
+    Over its rate an instance is answered 429, and after many of those nothing, for a second at a time.
+
+    \b
+    Example:
+      linklocal node limits
+    """
+    listed: list[dict[str, Any]] = _ask_node(state_dir, "/v1/limits")
+    if output:
+        print_json(listed)
+        return
+    columns = (
+        "instance", "name", "id", "rate", "connections", "requests", "refused", "limited", "over_cap",
+        "pauses", "paused_seconds",
+    )  # fmt: skip
+    header = (
+        "Instance", "Name", "ID", "Calls per second", "Connections", "Calls", "Refused", "429",
+        "Over connections", "Pauses", "Paused for (s)",
     )  # fmt: skip
     print_table(header, ([item.get(column) for column in columns] for item in listed))
 

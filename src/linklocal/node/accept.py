@@ -19,6 +19,14 @@ BACKLOG = 1024
 _BATCH = 16  # TLS connections accepted in one turn of the loop
 
 
+def new_context() -> ssl.SSLContext:
+    """A context as listeners have it, without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class Acceptor(Protocol):
     """`start` and `pause` may alternate; after `stop` neither is called."""
 

@@ -15,7 +15,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import SystemRandom
 
 import structlog
@@ -57,6 +57,7 @@ from linklocal.node.listeners import Listeners
 from linklocal.node.snapshot import Marker, Snapshot, read_documents
 from linklocal.node.status import Status
 from linklocal.node.tls import ListenerTls
+from linklocal.node.workers import RemoteListener, Workers, WorkerSettings
 from linklocal.settings import DEFAULT_REGION, NodeSettings
 
 CLOSE_SECONDS = 1.8  # what an ending node gives its requests in flight and its last events
@@ -106,6 +107,8 @@ class Agent:
             asyncio.create_task(node.tls.run(), name="tls"),
             asyncio.create_task(self._get_ready(node), name="ready"),
         ]
+        if node.workers is not None:
+            tasks.append(asyncio.create_task(node.workers.run(), name="workers"))
         if node.link is not None:
             tasks.append(asyncio.create_task(node.link.run(), name="link"))
             tasks.append(asyncio.create_task(node.link.report(), name="report"))
@@ -156,7 +159,11 @@ class Agent:
         upstream: Upstream = client or _NoUpstream()
         limits, totals = Limits(), Totals()
 
-        def make_listener(served: Served, hosts: HostPolicy) -> Listener:
+        workers = self._workers(signer, tls, upstream, events)
+
+        def make_listener(served: Served, hosts: HostPolicy) -> Listener | RemoteListener:
+            if workers is not None:
+                return workers.listener(served, hosts)
             return Listener(
                 served,
                 upstream,
@@ -180,6 +187,9 @@ class Agent:
             max_age=None if alone else settings.max_snapshot_age,
         )
         tls.on_change = applier.ring
+        if workers is not None:
+            signer.on_use, tls.on_load = workers.use_key, workers.use_certificate
+            workers.on_change = applier.ring
         link: Link | None = None
         if client is not None:
             link = Link(
@@ -198,14 +208,28 @@ class Agent:
         attaching = Attaching(
             attachments, lambda: desired.documents, applier.rounded, listeners.attached
         )
-        node = _Node(status, clock, listeners, applier, events, tls, link, attaching)
+        node = _Node(
+            settings, status, clock, listeners, applier, events, tls, link, attaching, workers
+        )
         try:
+            if workers is not None:
+                await _start(workers)
             yield node
         finally:
             await node.close()
             signer.close()
             if client is not None:
                 await client.close()
+
+    def _workers(
+        self, signer: NodeSigner, tls: ListenerTls, upstream: Upstream, events: EventBuffer
+    ) -> Workers | None:
+        """The processes that serve, where it is not this one."""
+        settings = self._settings
+        if settings.workers == 1:
+            return None
+        told = WorkerSettings(settings.instance_rate, settings.log_level, settings.log_format)
+        return Workers(settings.workers, told, signer, lambda: tls.pem, upstream, events)
 
     def _read_state(self) -> _State:
         """What the state folder (or the file to serve) holds. Raises OperatorError."""
@@ -262,6 +286,7 @@ class _State:
 class _Node:
     """The parts of a running node that its life is made of."""
 
+    settings: NodeSettings
     status: Status
     clock: Clock
     listeners: Listeners
@@ -270,6 +295,7 @@ class _Node:
     tls: ListenerTls
     link: Link | None
     attaching: Attaching
+    workers: Workers | None
 
     def actions(self) -> local_api.Actions:
         """Of the Unix socket: what operators may change."""
@@ -279,6 +305,9 @@ class _Node:
         """Of the Unix socket."""
         return {
             "/v1/attachments": lambda: local_api.json_page(self.listeners.attached()),
+            "/v1/limits": lambda: local_api.json_page(
+                self.listeners.limits(self.settings.instance_rate)
+            ),
             "/v1/status": lambda: local_api.json_page(self._current().view(self.clock)),
         }
 
@@ -304,6 +333,10 @@ class _Node:
         status.note("events", self.events.file_fault)
         if self.tls.is_wanted:
             status.note("tls", self.tls.fault)
+        status.usage, status.paused = self.listeners.usage()
+        status.instance_rate = self.settings.instance_rate
+        if self.workers is not None:
+            status.workers = [asdict(worker) for worker in self.workers.view()]
         return status
 
     async def close(self) -> None:
@@ -314,6 +347,19 @@ class _Node:
                 await self.events.close()
         except TimeoutError:
             log.warning("Not everything was closed in time")
+        if self.workers is not None:
+            await self.workers.close()
+
+
+async def _start(workers: Workers) -> None:
+    try:
+        await workers.start()
+    except OSError as error:
+        raise OperatorError(
+            f"The worker processes cannot be started: {error.strerror}.",
+            "Start fewer with --workers, or raise what this user may have.",
+            exit_code=2,
+        ) from error
 
 
 class _NoUpstream:

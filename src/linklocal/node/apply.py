@@ -116,7 +116,7 @@ class Applier:
         self._forget_faults(wanted.keys())
         self._status.documents = documents
         self._status.save_faults = unsaved
-        self._status.listener_faults = dict(self._listeners.faults)
+        self._status.listener_faults = {**self._listeners.waiting(), **self._listeners.faults}
         faults = self._listeners.site_faults
         self._status.note(
             "attachments", " ".join(faults[key] for key in sorted(faults)) if faults else None

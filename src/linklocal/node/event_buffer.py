@@ -102,6 +102,10 @@ class EventBuffer:
         if len(self._unsent) >= BATCH:
             self._full.set()
 
+    def lost(self, count: int) -> None:
+        """Events there were that never got here: counted, and told the server."""
+        self._drop(count)
+
     async def run(self) -> None:
         """Write and send until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -61,6 +62,7 @@ class NodeSigner:
 
     def __init__(self, key: SigningKey, region: str, *, threads: int = 2) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sign")
+        self.on_use: Callable[[], None] = lambda: None  # worker processes need the key, too
         self.use(key, region)
 
     def use(self, key: SigningKey, region: str) -> None:
@@ -68,6 +70,12 @@ class NodeSigner:
         self._key = key
         self._region = region
         self._keys = PublicKeys([key.public_jwk()])
+        self.on_use()
+
+    @property
+    def key(self) -> SigningKey:
+        """What it signs with now."""
+        return self._key
 
     @property
     def region(self) -> str:

@@ -5,7 +5,7 @@ Numbers and arithmetic only: no socket, no clock of its own (callers pass monoto
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 READ_SIZE = 65_536
 
@@ -104,3 +104,24 @@ class Counters:
     over_cap: int = 0  # connections refused because there were too many
     connections: int = 0  # accepted
     handshakes_failed: int = 0
+
+    def plus(self, other: Counters) -> Counters:
+        """The sum of both, as a new one."""
+        return Counters(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How a listener is used, for operators. `paused`: seconds for which it takes nothing yet."""
+
+    counters: Counters = field(default_factory=Counters)
+    connections: int = 0
+    paused: float = 0.0
+
+    def plus(self, other: Usage) -> Usage:
+        """Of both together; `paused` is the longer one."""
+        return Usage(
+            self.counters.plus(other.counters),
+            self.connections + other.connections,
+            max(self.paused, other.paused),
+        )

@@ -13,6 +13,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from linklocal.node.access_events import AccessEvents, EventSink
 from linklocal.node.framing import Refusal
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.http import Connection, Heads
-from linklocal.node.limits import Counters, Limits, TokenBucket, Totals
+from linklocal.node.limits import Counters, Limits, TokenBucket, Totals, Usage
 from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
 
 __all__ = ["EventSink", "Listener"]
@@ -101,6 +102,18 @@ class Listener:
     def connections(self) -> int:
         """Live connections."""
         return len(self._connections)
+
+    @property
+    def fault(self) -> str | None:
+        """Why nobody is answered although it is open: nothing, where the listener is in this process."""
+        return None
+
+    def usage(self) -> Usage:
+        """What it did, and whether it takes calls now."""
+        paused = 0.0
+        if self._held and self._resumer is not None:
+            paused = max(0.0, self._resumer.when() - asyncio.get_running_loop().time())
+        return Usage(replace(self.counters), len(self._connections), paused)
 
     # --- for the reconciler --------------------------------------------------------------------
 

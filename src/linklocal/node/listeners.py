@@ -21,6 +21,7 @@ from linklocal.ids import InstanceId
 from linklocal.metadata.served import Served, Signer
 from linklocal.node.attachments import Attachment, Attachments
 from linklocal.node.hosts import HostPolicy
+from linklocal.node.limits import Usage
 from linklocal.node.reconcile import Change, Close, Open, Step
 from linklocal.node.sockets import NotAttached, set_silent
 
@@ -37,6 +38,13 @@ class InstanceListener(Protocol):
     ) -> None: ...
 
     async def close(self) -> None: ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why nobody is answered just now, although it is open and will be again by itself."""
+        ...
+
+    def usage(self) -> Usage: ...
 
 
 class TlsSource(Protocol):
@@ -90,6 +98,7 @@ class Listeners:
         self._opened: dict[InstanceId, _Opened] = {}
         self.faults: dict[InstanceId, str] = {}
         self.site_faults: dict[tuple[InstanceId, str], str] = {}
+        self._ended = Usage()  # of listeners that are closed
         # How far changes by operators are served, and how far they were when this round began.
         self._seen = self._told = attachments.version
 
@@ -127,6 +136,51 @@ class Listeners:
                         "where": place.where,
                         "address": None,
                         "fault": fault or "The instance is not running.",
+                    }
+                )
+        return sorted(listed, key=lambda item: (item["name"], item["instance"], item["id"]))
+
+    def waiting(self) -> dict[InstanceId, str]:
+        """Instance -> why it is not answered just now although it is served."""
+        return {
+            id: fault
+            for id, opened in self._opened.items()
+            for site in opened.sites.values()
+            if (fault := site.listener.fault) is not None
+        }
+
+    def usage(self) -> tuple[Usage, list[InstanceId]]:
+        """What all listeners did since the node began, and whose calls are not taken for a while."""
+        total, paused = self._ended, []
+        for instance_id, opened in self._opened.items():
+            for site in opened.sites.values():
+                usage = site.listener.usage()
+                total = total.plus(usage)
+                if usage.paused > 0 and instance_id not in paused:
+                    paused.append(instance_id)
+        return total, paused
+
+    def limits(self, rate: float) -> list[dict[str, Any]]:
+        """How each open listener stands to its limits, for `GET /v1/limits`, by name."""
+        listed = []
+        for opened in self._opened.values():
+            document = opened.served.document
+            for site in opened.sites.values():
+                usage = site.listener.usage()
+                used = usage.counters
+                listed.append(
+                    {
+                        "instance": document.instance_id,
+                        "name": document.name,
+                        "id": site.attachment.id,
+                        "rate": rate,
+                        "connections": usage.connections,
+                        "requests": used.requests,
+                        "refused": used.refused,
+                        "limited": used.limited,
+                        "over_cap": used.over_cap,
+                        "pauses": used.pauses,
+                        "paused_seconds": round(usage.paused, 1),
                     }
                 )
         return sorted(listed, key=lambda item: (item["name"], item["instance"], item["id"]))
@@ -291,6 +345,7 @@ class Listeners:
     async def _leave(self, opened: _Opened, id: str) -> None:
         site = opened.sites.pop(id)
         await site.listener.close()
+        self._ended = self._ended.plus(Usage(site.listener.usage().counters))
         if site.attachment.kind != "port":
             await asyncio.to_thread(site.attachment.close)
 

@@ -64,6 +64,54 @@ METRICS: dict[str, tuple[str, Value]] = {
         "Events that there was no room for.",
         lambda status, clock: status.events_dropped,
     ),
+    "linklocal_node_connections": (
+        "Connections of all instances.",
+        lambda status, clock: status.usage.connections,
+    ),
+    "linklocal_node_requests_total": (
+        "Calls that were answered, refusals included.",
+        lambda status, clock: status.usage.counters.requests,
+    ),
+    "linklocal_node_refused_total": (
+        "Answers with a status of 400 or more.",
+        lambda status, clock: status.usage.counters.refused,
+    ),
+    "linklocal_node_malformed_total": (
+        "Input that was refused before it was a call.",
+        lambda status, clock: status.usage.counters.framing,
+    ),
+    "linklocal_node_deadlines_total": (
+        "Connections that were ended because they were too slow, or idle.",
+        lambda status, clock: status.usage.counters.deadlines,
+    ),
+    "linklocal_node_limited_total": (
+        "Calls answered 429 because an instance made too many.",
+        lambda status, clock: status.usage.counters.limited,
+    ),
+    "linklocal_node_over_cap_total": (
+        "Connections refused because there were too many.",
+        lambda status, clock: status.usage.counters.over_cap,
+    ),
+    "linklocal_node_pauses_total": (
+        "Times that a listener took no calls for a while, because 429 did not help.",
+        lambda status, clock: status.usage.counters.pauses,
+    ),
+    "linklocal_node_paused": (
+        "Instances whose calls are not taken just now.",
+        lambda status, clock: len(status.paused),
+    ),
+    "linklocal_node_handshakes_failed_total": (
+        "TLS handshakes that came to nothing.",
+        lambda status, clock: status.usage.counters.handshakes_failed,
+    ),
+    "linklocal_node_workers": (
+        "Worker processes that run; 0: the node serves by itself.",
+        lambda status, clock: sum(worker["pid"] is not None for worker in status.workers),
+    ),
+    "linklocal_node_worker_restarts_total": (
+        "Worker processes that ended and were started again.",
+        lambda status, clock: sum(worker["restarts"] for worker in status.workers),
+    ),
 }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 
 import structlog
 import uvloop
 
 from linklocal.clock import SystemClock
+from linklocal.files import raise_file_limit
 from linklocal.node.agent import build
 from linklocal.observability import configure_logging
 from linklocal.settings import NodeSettings
@@ -22,13 +22,6 @@ def run_node(settings: NodeSettings) -> None:
     configure_logging(settings.log_level, settings.log_format)
     raise_file_limit()
     uvloop.run(_run(settings))
-
-
-def raise_file_limit() -> None:
-    """Let this process open as many files as it may: a listener needs two, and 1024 is a usual limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(settings: NodeSettings) -> None:

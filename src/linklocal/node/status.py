@@ -13,6 +13,7 @@ from typing import Any
 from linklocal.clock import Clock, rfc3339_ms
 from linklocal.document import NodeStatus
 from linklocal.ids import InstanceId
+from linklocal.node.limits import Usage
 
 FAULT_MOST = 2000  # characters of a fault that are reported; the server takes 2048
 
@@ -48,6 +49,11 @@ class Status:
     skipped: dict[str, str] = field(default_factory=dict)
     events_waiting: int = 0
     events_dropped: int = 0
+    # Asked for only when somebody looks.
+    instance_rate: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    paused: list[InstanceId] = field(default_factory=list)
+    workers: list[dict[str, Any]] = field(default_factory=list)
 
     def faults(self) -> dict[InstanceId, str]:
         """Instance -> everything that is wrong with it, in sentences."""
@@ -93,7 +99,7 @@ class Status:
 
     def view(self, clock: Clock) -> dict[str, Any]:
         """`GET /v1/status`."""
-        age = self.sync_age(clock)
+        age, used = self.sync_age(clock), self.usage.counters
         server: dict[str, Any] | None = None
         if self.server_url is not None:
             server = {
@@ -118,6 +124,17 @@ class Status:
             "instance_faults": {str(id): text for id, text in self.faults().items()},
             "node_faults": self.own_faults(),
             "events": {"waiting": self.events_waiting, "dropped": self.events_dropped},
+            "limits": {
+                "instance_rate": self.instance_rate,
+                "connections": self.usage.connections,
+                "requests": used.requests,
+                "refused": used.refused,
+                "limited": used.limited,
+                "over_cap": used.over_cap,
+                "pauses": used.pauses,
+                "paused": [str(id) for id in self.paused],
+            },
+            "workers": self.workers,
         }
 
 

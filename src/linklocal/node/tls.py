@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from linklocal.clock import Clock, rfc3339_s
 from linklocal.files import private_folder, write_private
+from linklocal.node.accept import new_context
 from linklocal.node.backoff import Backoff
 from linklocal.node.control_client import ListenerCertificate
 from linklocal.node.server_answers import ServerRefused, ServerUnavailable
@@ -76,6 +77,9 @@ class ListenerTls:
         self._backoff = backoff
         self._localhost = localhost
         self.on_change: Callable[[], None] = lambda: None
+        # Key and chain of the context, and who else must have them: the worker processes.
+        self.pem: bytes | None = None
+        self.on_load: Callable[[bytes], None] = lambda pem: None
         self._look_seconds = look_seconds
         self._context: ssl.SSLContext | None = None
         self._life: _Life | None = None
@@ -173,7 +177,7 @@ class ListenerTls:
         trial = self._file.with_name("trial.pem")
         write_private(trial, pem)
         try:
-            fresh = _new_context()
+            fresh = new_context()
             fresh.load_cert_chain(trial)
             if self._context is None:
                 self._context = fresh
@@ -182,14 +186,9 @@ class ListenerTls:
         finally:
             trial.unlink(missing_ok=True)
         self._life = life
+        self.pem = pem
+        self.on_load(pem)
         return life
-
-
-def _new_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _csr(key: ec.EllipticCurvePrivateKey) -> str:

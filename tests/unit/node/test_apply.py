@@ -20,6 +20,7 @@ from linklocal.node.apply import Applier
 from linklocal.node.attachments import Attachments
 from linklocal.node.desired import Desired
 from linklocal.node.hosts import HostPolicy
+from linklocal.node.limits import Usage
 from linklocal.node.listeners import Listeners
 from linklocal.node.snapshot import Marker, Snapshot
 from linklocal.node.sockets import NotAttached
@@ -86,6 +87,13 @@ class FakeListener:
 
     async def close(self) -> None:
         self._note("close")
+
+    @property
+    def fault(self) -> str | None:
+        return None
+
+    def usage(self) -> Usage:
+        return Usage()
 
 
 class NoTls:
