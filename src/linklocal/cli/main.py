@@ -17,6 +17,7 @@ from linklocal.cli.ca import ca
 from linklocal.cli.completion import completion
 from linklocal.cli.db import db
 from linklocal.cli.doctor import doctor
+from linklocal.cli.enter import enter
 from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
@@ -47,6 +48,7 @@ for command in (
     db,
     completion,
     doctor,
+    enter,
     cli_reference,
 ):
     cli.add_command(command)

@@ -54,6 +54,7 @@ from linklocal.node.limits import Limits, Totals
 from linklocal.node.link import Link, not_joined
 from linklocal.node.listener import Listener
 from linklocal.node.listeners import Listeners
+from linklocal.node.local_users import LocalUsers
 from linklocal.node.snapshot import Marker, Snapshot, read_documents
 from linklocal.node.status import Status
 from linklocal.node.tls import ListenerTls
@@ -79,6 +80,7 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._random = random
+        self._users = LocalUsers(settings.local_users)
         self.ready = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -91,7 +93,13 @@ class Agent:
             async with AsyncExitStack() as stack:
                 node = await stack.enter_async_context(self._node())
                 await stack.enter_async_context(
-                    local_api.serving(folder, node.pages(), node.actions())
+                    local_api.serving(
+                        folder,
+                        node.pages(),
+                        node.actions(),
+                        users=self._users,
+                        shared=self._settings.local_socket,
+                    )
                 )
                 if self._settings.status_port is not None:
                     port = self._settings.status_port
@@ -206,7 +214,11 @@ class Agent:
             )
             applier.on_applied = link.report_soon
         attaching = Attaching(
-            attachments, lambda: desired.documents, applier.rounded, listeners.attached
+            attachments,
+            lambda: desired.documents,
+            applier.rounded,
+            listeners.attached,
+            self._users,
         )
         node = _Node(
             settings, status, clock, listeners, applier, events, tls, link, attaching, workers
@@ -299,7 +311,11 @@ class _Node:
 
     def actions(self) -> local_api.Actions:
         """Of the Unix socket: what operators may change."""
-        return {"/v1/attach": self.attaching.attach, "/v1/detach": self.attaching.detach}
+        return {
+            "/v1/attach": self.attaching.attach,
+            "/v1/detach": self.attaching.detach,
+            "/v1/hand_over": self.attaching.hand_over,
+        }
 
     def pages(self) -> local_api.Pages:
         """Of the Unix socket."""
@@ -341,6 +357,7 @@ class _Node:
 
     async def close(self) -> None:
         """Close every listener, then hand over the last events."""
+        self.attaching.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.listeners.close()

@@ -69,6 +69,10 @@ class Attachment(Protocol):
         """Bring what the socket does not decide in step with the settings. Raises OSError."""
         ...
 
+    def settle(self, settings: MetadataService) -> None:
+        """The socket of these settings has taken the place of another port's. Never raises."""
+        ...
+
     def close(self) -> None:
         """Undo what `listen` made besides the socket. Never raises."""
         ...
@@ -111,6 +115,9 @@ class PortAttachment:
 
     def apply(self, settings: MetadataService) -> None:
         """Nothing: the default TTL of the host is not the node's."""
+
+    def settle(self, settings: MetadataService) -> None:
+        """Nothing: both protocols have the one port."""
 
     def close(self) -> None:
         """Nothing: the socket is all there is."""
@@ -156,12 +163,17 @@ class Attachments:
         return skipped
 
     def add(self, place: Place) -> None:
-        """Remember an operator's attachment. Raises OSError when it cannot be saved."""
-        failed = write_files(
-            self._placed_folder, {f"{place.id}.json": json.dumps(place.record()).encode()}
-        )
-        for error in failed.values():
-            raise error
+        """Remember an operator's attachment, on the disk if it can be restored.
+
+        Raises OSError when it cannot be saved.
+        """
+        record = place.record()
+        if record is not None:
+            failed = write_files(
+                self._placed_folder, {f"{place.id}.json": json.dumps(record).encode()}
+            )
+            for error in failed.values():
+                raise error
         self._placed[place.id] = place
         self.version += 1
 
@@ -169,7 +181,8 @@ class Attachments:
         """Forget operators' attachments; whoever serves there closes them. Raises OSError."""
         failed = remove_files(self._placed_folder, [f"{id}.json" for id in ids])
         for id in ids:
-            if f"{id}.json" not in failed and self._placed.pop(id, None) is not None:
+            if f"{id}.json" not in failed and (place := self._placed.pop(id, None)) is not None:
+                place.forget()
                 self.version += 1
         for error in failed.values():
             raise error

@@ -333,6 +333,7 @@ class Listeners:
             moved.close()
             raise
         site.sock = moved
+        attachment.settle(settings)
 
     async def _close(self, instance_id: InstanceId) -> None:
         opened = self._opened.pop(instance_id, None)

@@ -1,26 +1,33 @@
-"""The node's own API for this host's operators: JSON over a Unix socket that only its owner can open.
+"""The node's own API for this host: JSON over a Unix socket, for its own user, root, and who is listed.
 
-It works with the server down. `fetch` and `post` are the client's side, for the command
-line. What it changes are attachments (`attaching.py`); nothing here is reachable from an instance.
+It works with the server down. `fetch` and `post` are the client's side, for the command line and for
+programs that hand over sockets. What it changes are attachments (`attaching.py`), who may is
+`local_users.py`'s; nothing here is reachable from an instance.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import json
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from linklocal.errors import OperatorError
+from linklocal.node.local_users import LocalUsers
+from linklocal.node.unix_socket import Caller, Stream, TooLong, accepting
 
 SOCKET = "node.sock"
 HEAD_MOST = 16_384  # bytes
@@ -45,7 +52,8 @@ def json_page(value: Any, status: int = 200) -> Page:
 # Path -> what makes its answer. Makers are quick and do no I/O.
 Pages = Mapping[str, Callable[[], Page]]
 # Path -> what a POST with a JSON object does; it answers within `SECONDS`.
-Actions = Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Page]]]
+Action = Callable[[Mapping[str, Any], Caller], Awaitable[Page]]
+Actions = Mapping[str, Action]
 BODY_MOST = 16_384  # bytes
 
 
@@ -54,32 +62,47 @@ BODY_MOST = 16_384  # bytes
 
 @asynccontextmanager
 async def serving(
-    state_dir: Path, pages: Pages, actions: Actions | None = None
+    state_dir: Path,
+    pages: Pages,
+    actions: Actions | None = None,
+    *,
+    users: LocalUsers | None = None,
+    shared: Path | None = None,
 ) -> AsyncIterator[None]:
     """Answer on `<state_dir>/node.sock` inside the block. The caller owns the folder.
 
-    Raises OperatorError when the socket cannot be made.
+    `shared` is a second path, which `users` can reach; both know who asks.
+    Raises OperatorError when a socket cannot be made.
     """
-    path = state_dir / SOCKET
-    path.unlink(missing_ok=True)  # of a node that was killed
+    known = users or LocalUsers()
+    async with AsyncExitStack() as stack:
+        for path, mode in ((state_dir / SOCKET, 0o600), (shared, 0o666)):
+            if path is None:
+                continue
+            sock = _bound(path, mode)
+            stack.callback(path.unlink, missing_ok=True)
+            await stack.enter_async_context(_answering(sock, pages, actions or {}, known))
+        yield
+
+
+def _bound(path: Path, mode: int) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if path.is_socket() or path.is_file():
+            path.unlink()  # of a node that was killed
         with _short(path) as address:
             sock.bind(address)
         # Nobody can connect before `listen`, so there is no moment with a wider mode.
-        path.chmod(0o600)
+        path.chmod(mode)
     except OSError as error:
         sock.close()
         raise OperatorError(
             f"{path} cannot be made: {error.strerror}.",
-            "Name a state folder on a local file system with --state-dir.",
+            "Name a state folder on a local file system with --state-dir, and for LINKLOCAL_LOCAL_SOCKET "
+            "a path in a folder that is there.",
             exit_code=2,
         ) from error
-    async with _answering(sock, pages, actions or {}):
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    return sock
 
 
 @asynccontextmanager
@@ -96,61 +119,51 @@ async def serving_port(host: str, port: int, pages: Pages) -> AsyncIterator[None
             "Choose another port with LINKLOCAL_STATUS_PORT.",
             exit_code=2,
         ) from error
-    async with _answering(sock, pages, {}):
+    async with _answering(sock, pages, {}, None):
         yield
 
 
-@asynccontextmanager
-async def _answering(sock: socket.socket, pages: Pages, actions: Actions) -> AsyncIterator[None]:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(SECONDS):
-                await _answer(reader, writer, pages, actions)
-        writer.close()
+def _answering(
+    sock: socket.socket, pages: Pages, actions: Actions, users: LocalUsers | None
+) -> AbstractAsyncContextManager[None]:
+    """`users` None: everybody may ask, of a port that has no users."""
 
-    start = asyncio.start_unix_server if sock.family == socket.AF_UNIX else asyncio.start_server
-    server = await start(answer, sock=sock, limit=HEAD_MOST, backlog=64)
+    async def answer(stream: Stream) -> None:
+        page = await _answer(stream, pages, actions, users)
+        reason = HTTPStatus(page.status).phrase
+        await stream.write(
+            f"HTTP/1.1 {page.status} {reason}\r\nContent-Type: {page.type}\r\n"
+            f"Content-Length: {len(page.content)}\r\nConnection: close\r\n\r\n".encode()
+            + page.content
+        )
+
+    return accepting(sock, answer, SECONDS)
+
+
+async def _answer(stream: Stream, pages: Pages, actions: Actions, users: LocalUsers | None) -> Page:
     try:
-        yield
-    finally:
-        # Not `wait_closed`: a client that stays connected must not hold up the end of the node.
-        server.close()
+        head = await stream.read_until(b"\r\n\r\n", HEAD_MOST)
+    except TooLong:
+        return _error(431, "The head of the request is too long.")
+    method, target, _ = _words(head)
+    path, uid = target.partition("?")[0], stream.caller.uid
+    if users is not None and not users.may_ask(uid, method, path):
+        return _error(403, users.refusal(uid))
+    action = actions.get(path) if method == "POST" else None
+    return await _act(head, stream, action) if action is not None else _page(head, pages)
 
 
-async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pages: Pages, actions: Actions
-) -> None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError:
-        page = _error(431, "The head of the request is too long.")
-    else:
-        action = actions.get(_words(head)[1]) if _words(head)[0] == "POST" else None
-        page = await _act(head, reader, action) if action is not None else _page(head, pages)
-    reason = HTTPStatus(page.status).phrase
-    writer.write(
-        f"HTTP/1.1 {page.status} {reason}\r\nContent-Type: {page.type}\r\n"
-        f"Content-Length: {len(page.content)}\r\nConnection: close\r\n\r\n".encode()
-        + page.content
-    )
-    await writer.drain()
-
-
-async def _act(
-    head: bytes,
-    reader: asyncio.StreamReader,
-    action: Callable[[Mapping[str, Any]], Awaitable[Page]],
-) -> Page:
+async def _act(head: bytes, stream: Stream, action: Action) -> Page:
     length = re.search(rb"(?i)\r\ncontent-length: *(\d{1,6})\r\n", head)
     if length is None or int(length[1]) > BODY_MOST:
         return _error(400, f"A body of at most {BODY_MOST} bytes is needed.")
     try:
-        body = json.loads(await reader.readexactly(int(length[1])))
+        body = json.loads(await stream.read_exactly(int(length[1])))
     except ValueError:
         body = None
     if not isinstance(body, dict):
         return _error(400, "The body is no JSON object.")
-    return await action(body)
+    return await action(body, stream.caller)
 
 
 def _words(head: bytes) -> list[str]:
@@ -191,15 +204,25 @@ def _short(path: Path) -> Iterator[str]:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptors: Sequence[int]) -> None:
         super().__init__("localhost", timeout=SECONDS)
         self._path = path
+        self._descriptors = descriptors
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         with _short(self._path) as address:
             self.sock.connect(address)
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        # Descriptors travel with the first byte.
+        descriptors, self._descriptors = self._descriptors, ()
+        if descriptors:
+            data = data[socket.send_fds(self.sock, [data], descriptors) :]
+        self.sock.sendall(data)
 
 
 def fetch(state_dir: Path, path: str) -> Any:
@@ -208,6 +231,10 @@ def fetch(state_dir: Path, path: str) -> Any:
     Raises OperatorError with the next step when no node runs there.
     """
     status, content = _call(state_dir, "GET", path)
+    if status == 403:
+        raise OperatorError(
+            str(json.loads(content)["error"]), "Ask as the node's user, or as root."
+        )
     if status != 200:
         raise OperatorError(
             f"The node answered {status} to {path}.",
@@ -216,9 +243,14 @@ def fetch(state_dir: Path, path: str) -> Any:
     return json.loads(content)
 
 
-def post(state_dir: Path, path: str, body: Mapping[str, Any]) -> Any:
-    """What the node does when asked, parsed. Blocks for 5 s at most. Raises OperatorError."""
-    status, content = _call(state_dir, "POST", path, json.dumps(body))
+def post(
+    state_dir: Path, path: str, body: Mapping[str, Any], descriptors: Sequence[int] = ()
+) -> Any:
+    """What the node does when asked, parsed. Blocks for 5 s at most. Raises OperatorError.
+
+    `descriptors` are handed over; they stay open here.
+    """
+    status, content = _call(state_dir, "POST", path, json.dumps(body), descriptors)
     answer = json.loads(content)
     if status >= 400:
         raise OperatorError(
@@ -228,8 +260,16 @@ def post(state_dir: Path, path: str, body: Mapping[str, Any]) -> Any:
     return answer
 
 
-def _call(state_dir: Path, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-    connection = _UnixConnection(state_dir / SOCKET)
+def _call(
+    state_dir: Path,
+    method: str,
+    path: str,
+    body: str | None = None,
+    descriptors: Sequence[int] = (),
+) -> tuple[int, bytes]:
+    # A folder, or the socket itself: LINKLOCAL_LOCAL_SOCKET.
+    where = state_dir if state_dir.is_socket() else state_dir / SOCKET
+    connection = _UnixConnection(where, descriptors)
     try:
         connection.request(method, path, body)
         response = connection.getresponse()

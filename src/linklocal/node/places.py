@@ -42,8 +42,12 @@ class Place(Protocol):
     @property
     def hosts(self) -> HostPolicy: ...
 
-    def record(self) -> dict[str, Any]:
-        """What must be remembered, as JSON; `from_record` reads it."""
+    def record(self) -> dict[str, Any] | None:
+        """What must be remembered, as JSON; `from_record` reads it. None: it ends with the node."""
+        ...
+
+    def occupies(self) -> list[tuple[int, int]]:
+        """Identities of the network namespaces that are this attachment's."""
         ...
 
     def port(self, settings: MetadataService) -> int: ...
@@ -58,12 +62,20 @@ class Place(Protocol):
         """Bring what the socket does not decide in step with the settings. Raises OSError."""
         ...
 
+    def settle(self, settings: MetadataService) -> None:
+        """The socket of these settings has taken the place of another port's. Never raises."""
+        ...
+
     def close(self) -> None:
         """Undo what `listen` made besides the socket. Never raises; may be called again."""
         ...
 
+    def forget(self) -> None:
+        """It is detached for good: let go of what outlives `close`. Sockets of `listen` go on."""
+        ...
 
-class _Place:
+
+class AddressPlace:
     """What the kinds share: the documented address, on the protocol's own port."""
 
     def __init__(self, id: str, instance_id: InstanceId, *, silent: bool) -> None:
@@ -82,11 +94,20 @@ class _Place:
         # The certificate has the name, and no address (metadata contract 1).
         return f"https://{NAME}" if settings.protocol == "https" else f"http://{ADDRESS}"
 
+    def occupies(self) -> list[tuple[int, int]]:
+        return []
+
+    def settle(self, settings: MetadataService) -> None:
+        """Nothing: the listener has closed the other port's socket."""
+
+    def forget(self) -> None:
+        """Nothing: `close` has undone everything."""
+
     def _record(self, **members: Any) -> dict[str, Any]:
         return {"id": self.id, "instance": self.instance_id, "silent": self.silent, **members}
 
 
-class NamespacePlace(_Place):
+class NamespacePlace(AddressPlace):
     """A guest's network namespace, by path or by process; the listener is in one of the node's own."""
 
     kind = "netns"
@@ -111,6 +132,15 @@ class NamespacePlace(_Place):
 
     def record(self) -> dict[str, Any]:
         return self._record(kind="netns", path=self._path, pid=self._pid, started=self._started)
+
+    def occupies(self) -> list[tuple[int, int]]:
+        found = []
+        with contextlib.suppress(OSError, NotAttached):
+            found.append(namespaces.identity(self.guest()))
+        if self._service is not None:
+            status = os.fstat(self._service)
+            found.append((status.st_dev, status.st_ino))
+        return found
 
     def guest(self) -> Path:
         """The file of the guest's namespace. Raises NotAttached when it is gone, or the node's own."""
@@ -173,7 +203,7 @@ class NamespacePlace(_Place):
             os.close(service)
 
 
-class DevicePlace(_Place):
+class DevicePlace(AddressPlace):
     """A device of the host (tap, veth, VRF) behind which is only this instance."""
 
     kind = "device"
