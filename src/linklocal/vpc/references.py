@@ -17,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from linklocal.errors import Invalid, Problem, bad_field, missing_field, not_found_field
 from linklocal.ids import NAME_MAX, NAME_PATTERN
 
+# What a reference to something deleted says about it (contract 1.6).
+DELETED_MORE_INFO = "https://cloud.ibm.com/apidocs/vpc#deleted-resources"
+
 
 def storable(text: Any) -> Any:
     """Validator: refuses what PostgreSQL cannot store, the NUL character and halves of surrogates."""

@@ -25,6 +25,17 @@ from linklocal.vpc.profiles.catalog import Profile
 # Only who makes a boot volume can have written an expression that is wrong.
 _WRITTEN_AT = "boot_volume_attachment.volume.allowed_use.instance"
 _SETTINGS = ("metadata_service.enabled", "metadata_service.protocol")
+# The variables of an instance, each with some value of its type.
+_SAMPLE: Mapping[str, Value] = {
+    "metadata_service.enabled": True,
+    "metadata_service.protocol": "https",
+    "vcpu.count": 2,
+    "enable_secure_boot": False,
+    "gpu.count": 0,
+    "gpu.manufacturer": "",
+    "gpu.memory": 0,
+    "gpu.model": "",
+}
 
 
 def allowed_use_problems(
@@ -52,6 +63,24 @@ def allowed_use_problems(
         shown = str(value).lower() if isinstance(value, bool) else value
         problems.setdefault(name, bad_field(name, message, shown))
     return list(problems.values())
+
+
+def expression_problems(allowed_use: Mapping[str, str], field: str) -> list[Problem]:
+    """What is wrong with expressions that somebody wants to set: grammar, variables, types (contract 8).
+
+    `allowed_use` has `instance` or `bare_metal_server` or both; targets are `<field>.<member>`.
+    """
+    known = {"instance": _SAMPLE, "bare_metal_server": {"enable_secure_boot": False}}
+    problems = []
+    for member, variables in known.items():
+        if (text := allowed_use.get(member)) is None:
+            continue
+        try:
+            holds(parse(text), variables)
+        except ExpressionError as error:
+            message = f"The expression cannot be used: {error}. It may name {', '.join(variables)}."
+            problems.append(bad_field(f"{field}.{member}", message, text))
+    return problems
 
 
 def allows_profile(allowed_use: Mapping[str, str], profile: Profile) -> bool:

@@ -1,14 +1,25 @@
-"""What image operations answer, as schemas for the OpenAPI document (contract 2.6)."""
+"""Images: request bodies, and answers as schemas for the OpenAPI document (contract 2.6, 8)."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from linklocal.vpc.http import Paginated, ResponseModel
+from linklocal.vpc.images.expressions import MAX_LENGTH
 from linklocal.vpc.images.operating_systems import UserDataFormat
 from linklocal.vpc.profiles.model import InstanceProfileReference
+from linklocal.vpc.references import (
+    Identity,
+    Name,
+    NamedIdentity,
+    Patch,
+    Prototype,
+    ResourceGroupIdentity,
+    Text,
+    storable,
+)
 from linklocal.vpc.regions.model import ZoneReference
 from linklocal.vpc.resource_groups import ResourceGroupReference
 
@@ -23,6 +34,56 @@ ImageStatus = Literal[
     "unusable",
 ]
 Visibility = Literal["private", "public"]
+
+
+# An expression may be longer than other text: `expressions.MAX_LENGTH`.
+ExpressionText = Annotated[
+    str, BeforeValidator(storable), Field(min_length=1, max_length=MAX_LENGTH, examples=["true"])
+]
+ApiVersion = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-06-23"])]
+
+
+class ImageAllowedUsePrototype(Prototype):
+    """Expressions over what may use the image; `true` where there is none."""
+
+    api_version: ApiVersion | None = None
+    bare_metal_server: ExpressionText | None = None
+    instance: ExpressionText | None = None
+
+
+class ImageFilePrototype(Prototype):
+    href: Annotated[Text, Field(pattern=r"\.(qcow2|vhd)$", examples=["cos://us-south/b/i.qcow2"])]
+
+
+class ImagePrototype(Prototype):
+    """By `file` and `operating_system`, or by `source_volume`."""
+
+    name: Name | None = None
+    file: ImageFilePrototype | None = None
+    operating_system: NamedIdentity | None = None
+    source_volume: Identity | None = None
+    allowed_use: ImageAllowedUsePrototype | None = None
+    resource_group: ResourceGroupIdentity | None = None
+    # Refused: see `service.py`.
+    deprecation_at: Text | None = None
+    obsolescence_at: Text | None = None
+    encrypted_data_key: Text | None = None
+    encryption_key: Identity | None = None
+
+
+class ImageAllowedUsePatch(Patch):
+    """Members that are not named stay."""
+
+    api_version: ApiVersion = ""
+    bare_metal_server: ExpressionText = ""
+    instance: ExpressionText = ""
+
+
+class ImagePatch(Patch):
+    """The name, and who may use the image."""
+
+    name: Name = "a"
+    allowed_use: ImageAllowedUsePatch = ImageAllowedUsePatch()
 
 
 class OperatingSystem(ResponseModel):
@@ -60,7 +121,7 @@ class Checksums(ResponseModel):
 
 class File(ResponseModel):
     checksums: Checksums | None = None
-    size: int = Field(description="GB")
+    size: int | None = Field(default=None, description="GB; absent: linklocal did not see the file")
 
 
 class Image(ResponseModel):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from linklocal.errors import NotFound
 from linklocal.iam.caller import CurrentCaller
-from linklocal.vpc.http import collection, reply, vpc_router
+from linklocal.vpc.http import collection, no_content, reply, vpc_router
 from linklocal.vpc.images import model
 from linklocal.vpc.images.operating_systems import OPERATING_SYSTEMS, UserDataFormat, find
 from linklocal.vpc.images.service import ImageFilter, ImageService
@@ -62,7 +62,7 @@ def image_filter(
 
 
 def image_routes(service: ImageService) -> APIRouter:
-    """Operations `list_images`, `get_image`, `list_image_instance_profiles`, and the systems'."""
+    """Operations on images (list, get, create, update, delete, their profiles), and the systems'."""
     router = vpc_router("images")
 
     @router.get("/images", operation_id="list_images", response_model=model.ImageCollection)
@@ -74,6 +74,26 @@ def image_routes(service: ImageService) -> APIRouter:
     ) -> JSONResponse:
         items, total, following = await service.list(caller, page, wanted)
         return collection(request, "/v1/images", "images", items, page, total, following)
+
+    @router.post(
+        "/images", operation_id="create_image", response_model=model.Image, status_code=201
+    )
+    async def create(
+        request: Request, caller: CurrentCaller, body: model.ImagePrototype
+    ) -> JSONResponse:
+        version = request.query_params["version"]
+        return reply(request, await service.create(caller, body, version), 201)
+
+    @router.patch("/images/{id}", operation_id="update_image", response_model=model.Image)
+    async def update(
+        request: Request, caller: CurrentCaller, id: str, body: model.ImagePatch
+    ) -> JSONResponse:
+        return reply(request, await service.update(caller, id, body))
+
+    @router.delete("/images/{id}", operation_id="delete_image", status_code=204)
+    async def delete(caller: CurrentCaller, id: str) -> Response:
+        await service.delete(caller, id)
+        return no_content()
 
     @router.get("/images/{id}", operation_id="get_image", response_model=model.Image)
     async def get(request: Request, caller: CurrentCaller, id: str) -> JSONResponse:

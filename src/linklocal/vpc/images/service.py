@@ -1,6 +1,6 @@
 """Images: list, get, and the profiles that can run one. Decides; knows no HTTP.
 
-Images come from the seed (`stock.py`): linklocal boots nothing, so there is nothing to import.
+The stock images come from the seed (`stock.py`), those of an account from `changing.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from linklocal.settings import Region
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images import operating_systems
 from linklocal.vpc.images.allowed_use import allows_profile
+from linklocal.vpc.images.changing import create_image, delete_image, update_image
+from linklocal.vpc.images.model import ImagePatch, ImagePrototype
 from linklocal.vpc.images.tables import images
 from linklocal.vpc.paging import Page, select_page, slice_page
 from linklocal.vpc.profiles.catalog import PROFILES
@@ -111,9 +113,30 @@ class ImageService:
     async def get(self, caller: Caller, id: str) -> dict[str, Any]:
         """Image view. Raises NotFound."""
         async with self._context.database.read() as connection:
-            row = await self._get(connection, caller, id)
-            group = await resource_group_reference(connection, row._mapping["resource_group_id"])
-            return image_view(row, group, self._context.region)
+            return await self._view(connection, await self._get(connection, caller, id))
+
+    async def _view(self, connection: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
+        group = await resource_group_reference(connection, row._mapping["resource_group_id"])
+        return image_view(row, group, self._context.region)
+
+    async def create(
+        self, caller: Caller, prototype: ImagePrototype, version: str
+    ) -> dict[str, Any]:
+        """Image view. Raises as `changing.create_image`."""
+        async with self._context.database.transaction() as connection:
+            row = await create_image(connection, self._context, caller, prototype, version)
+            return await self._view(connection, row)
+
+    async def update(self, caller: Caller, id: str, patch: ImagePatch) -> dict[str, Any]:
+        """Image view. Raises as `changing.update_image`."""
+        async with self._context.database.transaction() as connection:
+            row = await update_image(connection, self._context, caller, id, patch)
+            return await self._view(connection, row)
+
+    async def delete(self, caller: Caller, id: str) -> None:
+        """Raises as `changing.delete_image`."""
+        async with self._context.database.transaction() as connection:
+            await delete_image(connection, self._context, caller, id)
 
     async def instance_profiles(
         self, caller: Caller, id: str, page: Page

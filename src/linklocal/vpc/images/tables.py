@@ -1,4 +1,4 @@
-"""Table of images."""
+"""Tables of images, and of what is left of deleted ones."""
 
 from __future__ import annotations
 
@@ -27,4 +27,14 @@ images = Table(
     Column("resource_group_id", ForeignKey("resource_groups.id"), nullable=False),
     Column("created_at", Timestamp, nullable=False),
     UniqueConstraint("account_id", "region", "name"),
+)
+
+# What references to a deleted image still show: instances and volumes outlive the image they came from.
+deleted_images = Table(
+    "deleted_images",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("crn", String(255), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("operating_system", String(63), nullable=False),
 )

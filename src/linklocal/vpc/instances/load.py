@@ -19,7 +19,7 @@ from linklocal.fleet.placement import PlacementState
 from linklocal.iam.tables import resource_groups
 from linklocal.ids import InstanceId
 from linklocal.vpc import metadata_service
-from linklocal.vpc.images.tables import images
+from linklocal.vpc.images.shown import shown_images
 from linklocal.vpc.instances.options import Options
 from linklocal.vpc.instances.tables import instance_keys, instances
 from linklocal.vpc.keys.tables import keys
@@ -44,7 +44,7 @@ class UsedKey:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRecord:
-    """Rows of one instance and of what it refers to. `image` is None when the image is gone."""
+    """Rows of one instance and of what it refers to. `image` has `deleted`."""
 
     row: Mapping[str, Any]
     profile: Profile
@@ -83,7 +83,7 @@ async def load(
 
     networks = await _by_id(connection, vpcs, [row["vpc_id"] for row in rows])
     groups = await _by_id(connection, resource_groups, [row["resource_group_id"] for row in rows])
-    sources = await _by_id(connection, images, [row["image_id"] for row in rows])
+    sources = await shown_images(connection, [row["image_id"] for row in rows])
     spreads = await _by_id(
         connection, placement_groups, [row["placement_group_id"] for row in rows]
     )

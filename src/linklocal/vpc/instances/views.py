@@ -19,20 +19,22 @@ from linklocal.vpc.network.views import (
     network_interface_reference,
     zone_reference,
 )
+from linklocal.vpc.references import DELETED_MORE_INFO
 from linklocal.vpc.volumes.views import volume_attachment_reference
-
-DELETED_MORE_INFO = "https://cloud.ibm.com/apidocs/vpc#deleted-resources"
 
 
 def reference(path: str, resource_type: str, of: Mapping[str, Any]) -> dict[str, Any]:
-    """`{crn, href, id, name, resource_type}` of a row with `crn`, `id` and `name`."""
-    return {
+    """`{crn, deleted?, href, id, name, resource_type}` of a row with `crn`, `id`, `name`, `deleted?`."""
+    view = {
         "crn": of["crn"],
         "href": f"/v1/{path}/{of['id']}",
         "id": of["id"],
         "name": of["name"],
         "resource_type": resource_type,
     }
+    if of.get("deleted"):
+        view["deleted"] = {"more_info": DELETED_MORE_INFO}
+    return view
 
 
 def instance_view(record: InstanceRecord, condition: Condition) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import rfc3339_ms
 from linklocal.vpc.images import operating_systems
-from linklocal.vpc.images.tables import images
+from linklocal.vpc.images.shown import shown_images
 from linklocal.vpc.instances.tables import instances
+from linklocal.vpc.references import DELETED_MORE_INFO
 from linklocal.vpc.regions.views import zone_reference
 from linklocal.vpc.resource_groups import resource_group_references
 from linklocal.vpc.volumes.profiles import ADJUSTABLE_STATES, profile_href
@@ -27,9 +28,7 @@ async def volume_views(
         connection, [row._mapping["resource_group_id"] for row in rows]
     )
     attached = await _attachments(connection, [row._mapping["id"] for row in rows])
-    source_ids = {row._mapping["source_image_id"] for row in rows} - {None}
-    statement = select(images).where(images.c.id.in_(sorted(source_ids)))
-    sources = {image["id"]: image for image in (await connection.execute(statement)).mappings()}
+    sources = await shown_images(connection, [row._mapping["source_image_id"] for row in rows])
     views = []
     for row in rows:
         v = row._mapping
@@ -72,6 +71,8 @@ async def volume_views(
                 "name": image["name"],
                 "resource_type": "image",
             }
+            if image["deleted"]:
+                view["source_image"]["deleted"] = {"more_info": DELETED_MORE_INFO}
             view["operating_system"] = operating_systems.stored(image["operating_system"]).view()
         views.append(view)
     return views

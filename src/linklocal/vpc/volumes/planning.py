@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from linklocal.errors import Problem, bad_field, not_found_field
 from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
-from linklocal.vpc.images.expressions import ExpressionError, parse
+from linklocal.vpc.images.allowed_use import expression_problems
 from linklocal.vpc.naming import fresh_name, name_problems, name_taken
 from linklocal.vpc.references import Identity, resolve
 from linklocal.vpc.resource_groups import resolve_resource_group
@@ -147,14 +147,9 @@ class VolumePlanner:
             return dict(image["allowed_use"])
         action = "is.volume.volume.manage-allowed-use"
         await self._context.authorizer.require(self._connection, self._caller, action)
-        for member in ("instance", "bare_metal_server"):
-            if (text := getattr(asked, member)) is not None:
-                try:
-                    parse(text)
-                except ExpressionError as error:
-                    message = f"The expression cannot be read: {error}."
-                    self.problems.append(bad_field(f"{field}.{member}", message, text))
-        return {**image["allowed_use"], **asked.model_dump(exclude_none=True)}
+        named = asked.model_dump(exclude_none=True)
+        self.problems += expression_problems(named, field)
+        return {**image["allowed_use"], **named}
 
     async def existing(
         self, body: AttachedVolumePrototype, identity: Identity, field: str, *, boot: bool = False

@@ -1,0 +1,36 @@
+"""What references to images show: of those that exist, and of those that are gone (contract 1.6).
+
+A reference keeps its members when its image is deleted, and says so. Knows no caller: whoever asks has
+the ids from rows of his own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import false, select, true, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from linklocal.vpc.images.tables import deleted_images, images
+
+
+async def shown_images(
+    connection: AsyncConnection, ids: Collection[str | None]
+) -> dict[str, dict[str, Any]]:
+    """`{id, crn, name, operating_system, deleted}` by id. One query, also for an empty collection."""
+    wanted = sorted({id for id in ids if id is not None})
+    statement = union_all(
+        *(
+            select(
+                table.c.id,
+                table.c.crn,
+                table.c.name,
+                table.c.operating_system,
+                gone.label("deleted"),
+            ).where(table.c.id.in_(wanted))
+            for table, gone in ((images, false()), (deleted_images, true()))
+        )
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return {row["id"]: {**row, "deleted": bool(row["deleted"])} for row in rows}
