@@ -37,7 +37,7 @@ from linklocal.node.accept import new_context
 from linklocal.node.channel import Body, CallFailed, Channel, ChannelClosed
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.identity import NodeSigner
-from linklocal.node.limits import Limits, Totals
+from linklocal.node.limits import Limits, Totals, Usage
 from linklocal.node.listener import Listener
 from linklocal.observability import configure_logging
 from linklocal.tokens import SigningKey
@@ -46,7 +46,7 @@ EVENTS_SECONDS = 0.1  # how old an event may get here: a killed worker takes the
 EVENTS_MOST = 20_000  # waiting here, at most
 EVENTS_AT_ONCE = 500
 UNSENT_MOST = 4 * 2**20  # bytes of a parent that does not read, beyond which events wait here
-USAGE_SECONDS = 1.0
+USAGE_SECONDS = 0.5
 
 
 class Worker:
@@ -55,7 +55,7 @@ class Worker:
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
         self._clock = clock
         self._listeners: dict[int, Listener] = {}
-        self._told: dict[int, tuple[Any, ...]] = {}
+        self._told: dict[int, Usage] = {}
         self._tls: ssl.SSLContext | None = None
         self._signer: NodeSigner | None = None
         self._rate = 1.0
@@ -161,7 +161,7 @@ class Worker:
         await listener.close()
         self._events.flush()
         self._told.pop(body["site"], None)
-        return {"usage": [list(astuple(listener.usage().counters)), 0, 0.0]}
+        return {"usage": _told(Usage(listener.usage().counters))}
 
     def _context(self, served: Served) -> ssl.SSLContext | None:
         return self._tls if served.document.metadata_service.protocol == "https" else None
@@ -174,11 +174,17 @@ class Worker:
             await asyncio.sleep(USAGE_SECONDS)
             changed = {}
             for site, listener in self._listeners.items():
-                usage = listener.usage()
-                told = (astuple(usage.counters), usage.connections, round(usage.paused, 1))
-                if self._told.get(site) != told:
-                    self._told[site] = changed[str(site)] = told
+                before, counters = self._told.get(site), listener.counters
+                if before is not None and before.counters == counters and not before.connections:
+                    continue  # nobody is there and nobody was
+                usage = self._told[site] = listener.usage()
+                if usage != before:
+                    changed[str(site)] = _told(usage)
             self._channel.tell("usage", changed)
+
+
+def _told(usage: Usage) -> list[Any]:
+    return [list(astuple(usage.counters)), usage.connections, round(usage.paused, 1)]
 
 
 class _Outbox:

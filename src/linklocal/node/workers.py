@@ -40,8 +40,7 @@ from linklocal.node.identity import NodeSigner
 from linklocal.node.limits import Counters, Totals, Usage
 from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
 
-ANSWER_SECONDS = 20.0  # for a change, a close included; then the worker is ended
-SILENT_SECONDS = 20.0  # a worker says how it is used every second
+PATIENCE_SECONDS = 20.0  # for a worker's answer, and for any sign of it; then it is ended
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # before a worker is started again
 WELL_SECONDS = 30.0  # after which a worker counts as well, and the pauses begin anew
 END_SECONDS = 1.0  # for a worker to end when its channel is closed
@@ -59,12 +58,16 @@ class EventSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What each worker is told of the node's settings. `rate`: calls a second of each instance."""
+    """What each worker is told of the node's settings. `rate`: calls a second of each instance.
+
+    `patience`: seconds after which one that does not answer, or says nothing, is ended.
+    """
 
     rate: float
     log_level: str = "info"
     log_format: str = "auto"
     command: tuple[str, ...] = (sys.executable, "-m", "linklocal.node.worker")
+    patience: float = PATIENCE_SECONDS
 
 
 @dataclass(slots=True)
@@ -246,13 +249,13 @@ class _Shard:
             self._common.changed()
 
     async def _end_of(self, channel: Channel) -> None:
-        loop = asyncio.get_running_loop()
+        loop, patience = asyncio.get_running_loop(), self._common.settings.patience
         while not channel.ended.is_set():
             try:
-                async with asyncio.timeout(SILENT_SECONDS / 4):
+                async with asyncio.timeout(patience / 4):
                     await channel.ended.wait()
             except TimeoutError:
-                if loop.time() - self._heard > SILENT_SECONDS:
+                if loop.time() - self._heard > patience:
                     log.warning("Worker says nothing and is ended", worker=self._number)
                     self._kill()
 
@@ -291,7 +294,7 @@ class _Shard:
             return None
         answer = self._channel.call(op, body, sock)
         try:
-            done, _ = await asyncio.wait({answer}, timeout=ANSWER_SECONDS)
+            done, _ = await asyncio.wait({answer}, timeout=self._common.settings.patience)
             if not done:
                 log.error("Worker does not answer and is ended", worker=self._number, asked=op)
                 self._kill()
