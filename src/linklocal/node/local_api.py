@@ -145,20 +145,21 @@ async def _answer(stream: Stream, pages: Pages, actions: Actions, users: LocalUs
         head = await stream.read_until(b"\r\n\r\n", HEAD_MOST)
     except TooLong:
         return _error(431, "The head of the request is too long.")
+    # Also of what is refused: an answer before the peer has sent everything would be lost.
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d{1,6})\r\n", head)
+    fits = length is not None and int(length[1]) <= BODY_MOST
+    content = await stream.read_exactly(int(length[1])) if length and fits else None
     method, target, _ = _words(head)
     path, uid = target.partition("?")[0], stream.caller.uid
     if users is not None and not users.may_ask(uid, method, path):
         return _error(403, users.refusal(uid))
     action = actions.get(path) if method == "POST" else None
-    return await _act(head, stream, action) if action is not None else _page(head, pages)
-
-
-async def _act(head: bytes, stream: Stream, action: Action) -> Page:
-    length = re.search(rb"(?i)\r\ncontent-length: *(\d{1,6})\r\n", head)
-    if length is None or int(length[1]) > BODY_MOST:
+    if action is None:
+        return _page(head, pages)
+    if content is None:
         return _error(400, f"A body of at most {BODY_MOST} bytes is needed.")
     try:
-        body = json.loads(await stream.read_exactly(int(length[1])))
+        body = json.loads(content)
     except ValueError:
         body = None
     if not isinstance(body, dict):
