@@ -202,3 +202,30 @@ async def _record_and_fail(record: Record) -> None:
     async with record.database.transaction() as connection:
         await record.store.record(connection, record.event("t"))
         raise ZeroDivisionError
+
+
+async def test_identity_use_is_added_up_by_what_was_asked(record: Record) -> None:
+    """Path, nonce and profile come out of the stored record on both databases."""
+    action, exchange = "is.metadata.jwt-token.create", "is.metadata.computeresource-token.request"
+    old = {"path": "/instance_identity/v1/token", "nonce": False}
+    await record.add(
+        "1",
+        record.event("1", action=action, detail=old),
+        record.event("2", action=action, detail=old, count=4),
+        record.event("3", action=action, detail={**old, "nonce": True}),
+        record.event("4", "b", action=exchange, detail={"profile_id": "Profile-1"}),
+        record.event("5", action="is.metadata.instance.read", detail=old),
+    )
+    store, now = record.store, record.clock.now()
+    async with record.database.read() as connection:
+        found = await store.identity_use(connection, actions={action, exchange}, since=now)
+        later = now + timedelta(seconds=1)
+        assert await store.identity_use(connection, actions={action}, since=later) == []
+
+    key = {(use.instance_id, use.path, use.nonce, use.profile_id): use.count for use in found}
+    assert key == {
+        ("a", "/instance_identity/v1/token", False, None): 5,
+        ("a", "/instance_identity/v1/token", True, None): 1,
+        ("b", None, False, "Profile-1"): 1,
+    }
+    assert {use.last_at for use in found} == {now}

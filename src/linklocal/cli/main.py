@@ -23,6 +23,7 @@ from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
 from linklocal.cli.node import node
 from linklocal.cli.reference import cli_reference
+from linklocal.cli.report import report
 from linklocal.cli.run import dev, server
 from linklocal.errors import OperatorError
 
@@ -44,6 +45,7 @@ for command in (
     is_,
     iam,
     audit,
+    report,
     ca,
     db,
     completion,

@@ -15,6 +15,7 @@ from linklocal.vpc.network.security_groups.service import SecurityGroupService
 from linklocal.vpc.network.subnets.service import SubnetService
 from linklocal.vpc.network.vpcs.service import VpcService
 from linklocal.vpc.placement_groups.service import PlacementGroupService
+from linklocal.vpc.report.service import ReportService
 from linklocal.vpc.templates.service import TemplateService
 
 
@@ -34,3 +35,4 @@ class Services:
     subnets: SubnetService
     security_groups: SecurityGroupService
     floating_ips: FloatingIpService
+    report: ReportService

@@ -7,6 +7,7 @@ believed only about instances that are, or lately were, on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -25,6 +26,23 @@ QUERY_MOST = 1000
 _PRUNE_AT_MOST = 2000
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityUse:
+    """Calls of one instance that were alike: `count` of them, the last at `last_at`.
+
+    `path` is the one that was asked, `nonce` whether a nonce was given, `profile_id` whose token was made.
+    """
+
+    instance_id: str
+    action: str
+    outcome: str
+    path: str | None
+    nonce: bool
+    profile_id: str | None
+    count: int
+    last_at: datetime
 
 
 class EventStore:
@@ -143,6 +161,39 @@ class EventStore:
         statement = select(e.id, e.record).where(*wanted).order_by(e.id.desc())
         rows = await connection.execute(statement.limit(max(0, min(limit, QUERY_MOST))))
         return [(row.id, Event.from_json(row.record)) for row in rows]
+
+    def kept_since(self) -> datetime:
+        """The time from which on events are kept."""
+        return self._clock.now() - self._kept
+
+    async def identity_use(
+        self, connection: AsyncConnection, *, actions: Collection[str], since: datetime
+    ) -> list[IdentityUse]:
+        """How instances used these actions, added up by the database."""
+        e = events.c
+        detail = e.record["detail"]
+        alike = (
+            e.instance_id,
+            e.action,
+            e.outcome,
+            detail["path"].as_string().label("path"),
+            detail["nonce"].as_boolean().label("nonce"),
+            detail["profile_id"].as_string().label("profile_id"),
+        )
+        times = func.coalesce(e.record["count"].as_integer(), 1)
+        rows = await connection.execute(
+            select(*alike, func.sum(times), func.max(e.time))
+            .where(
+                e.time >= max(since, self.kept_since()),
+                e.action.in_(sorted(actions)),
+                e.instance_id.is_not(None),
+            )
+            .group_by(*alike)
+        )
+        return [
+            IdentityUse(id, action, outcome, path, bool(nonce), profile, int(count), last)
+            for id, action, outcome, path, nonce, profile, count, last in rows
+        ]
 
     async def _insert(
         self,

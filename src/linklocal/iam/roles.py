@@ -59,6 +59,7 @@ _ACCOUNT_ACTIONS = frozenset(
         # Operator routes of this server: nodes, join tokens, placement.
         "linklocal.node.operate",
         "linklocal.audit.read",
+        "linklocal.report.read",
     }
 )
 _ACCOUNT_READS = frozenset({"iam.policy.list", "iam.policy.read", "linklocal.node.read"})

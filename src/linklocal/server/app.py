@@ -28,6 +28,7 @@ from linklocal.server.errors import install_error_handlers, status_of
 from linklocal.server.http import Bodies, RequestIds
 from linklocal.server.nodes import operator_routes
 from linklocal.server.openapi import install_openapi
+from linklocal.server.report_routes import report_routes
 from linklocal.server.validation import problems_of
 from linklocal.server.vpc import Vpc, build_vpc, vpc_routes
 from linklocal.settings import Region, ServerSettings
@@ -37,6 +38,7 @@ from linklocal.store.sqlite import sole_process
 from linklocal.store.wake import Wake
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images.stock import seed_images
+from linklocal.vpc.report.service import ReportService
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def _compose(
         region=region,
     )
     vpc = build_vpc(context, auto_place=dev)
+    report = ReportService(context, events)
     app = FastAPI(title="linklocal", version=__version__, docs_url=None, redoc_url=None)
     app.state.authenticator = iam.authenticator
     app.state.node_authenticator = NodeAuthenticator(database, clock)
@@ -149,6 +152,7 @@ def _compose(
     for router in (*iam.routers, *vpc_routes(vpc, region)):
         app.include_router(router)
     app.include_router(audit_routes(database, iam.roles, events, region))
+    app.include_router(report_routes(report))
     app.include_router(
         operator_routes(database, iam.roles, clock, region, vpc.instances, iam.signing_keys, wake)
     )
@@ -178,6 +182,7 @@ def _compose(
             subnets=vpc.subnets,
             security_groups=vpc.security_groups,
             floating_ips=vpc.floating_ips,
+            report=report,
         ),
         public_url=settings.public_url,
         status_of=status_of,

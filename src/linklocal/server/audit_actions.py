@@ -58,6 +58,7 @@ _RESOURCES: Final = {
     "/v1/profiles/*/rules": "iam-identity.profile-rule",
     "/v1/policies": "iam.policy",
     "/audit/v1/events": "linklocal.audit-event",
+    "/report/v1/metadata": "linklocal.report",
     "/linklocal/v1/join_tokens": "linklocal.join-token",
     "/linklocal/v1/nodes": "linklocal.node",
     "/linklocal/v1/placements": "linklocal.placement",
