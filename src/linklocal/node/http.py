@@ -162,11 +162,14 @@ class Connection(asyncio.BufferedProtocol):
         if not self._transport.is_closing():
             self._pump()
 
-    def check(self, now: float) -> bool:
+    def check(self, now: float, *, crowded: bool = False) -> bool:
         """End the connection if a deadline has passed; says whether the peer was at fault."""
+        deadline = self.read_deadline
+        if crowded and self.answers and self._framer.phase is Phase.BETWEEN:
+            deadline -= self._limits.idle - self._limits.idle_in_crowd
         if now >= self.write_deadline:
             self.abort()
-        elif now < self.read_deadline:
+        elif now < deadline:
             return False
         elif self._framer.phase is Phase.BETWEEN or self._framer.over:
             self._close()

@@ -18,10 +18,11 @@ class Limits:
     """
 
     # Deadlines
-    first_byte: float = 10.0  # accepted -> first byte; then closed without a word
-    head: float = 10.0  # first byte of a request -> end of its headers; then 408
+    first_byte: float = 5.0  # accepted -> first byte; then closed without a word
+    head: float = 5.0  # first byte of a request -> end of its headers; then 408
     body: float = 10.0  # end of the headers -> end of the body; then 408
     idle: float = 15.0  # an answered connection without a new request; then closed
+    idle_in_crowd: float = 2.0  # the same, while the instance has more connections than `crowd`
     write: float = 15.0  # the peer does not take what was written; then aborted
     handshake: float = 5.0  # TLS
     linger: float = 1.0  # after a refusal: unread input is dropped so that the answer arrives
@@ -40,6 +41,7 @@ class Limits:
     # Counts
     pipeline: int = 16  # requests sent ahead of their answers
     connections: int = 256  # of one instance
+    crowd: int = 32  # of one instance, beyond which idle ones are given up sooner
     over_cap: int = 32  # connections beyond that which still get a reason (429), not a reset
 
     # Rates; the rate of calls itself is a setting (NodeSettings.instance_rate)

@@ -401,9 +401,9 @@ class Listener:
         self._sweeper = loop.call_later(self.limits.sweep, self._sweep)
 
     def _sweep(self) -> None:
-        now = self.clock.monotonic()
+        now, crowded = self.clock.monotonic(), len(self._connections) > self.limits.crowd
         for connection in tuple(self._connections):
-            if connection.check(now):
+            if connection.check(now, crowded=crowded):
                 self.counters.deadlines += 1
         self._sweeper = None
         if self._connections:

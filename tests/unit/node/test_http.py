@@ -288,7 +288,7 @@ def test_headers_that_trickle_are_refused_408() -> None:
     connection, transport = site.connect()
     transport.arrive(b"GET / HTTP/1.1\r\n")
 
-    for _ in range(9):
+    for _ in range(4):
         site.clock.advance(1)
         transport.arrive(b"X: y\r\n")
         assert not connection.check(site.clock.monotonic())
@@ -304,7 +304,7 @@ def test_headers_that_trickle_are_refused_408() -> None:
 def test_a_body_that_stalls_is_refused_408() -> None:
     site = FakeSite()
     connection, transport = site.connect()
-    site.clock.advance(5)
+    site.clock.advance(4)
     transport.arrive(POST + b"{")
 
     assert _after(site, connection, site.limits.body) == (False, True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from unit.node.http_cases import CASES, HOST, NEXT, Case
+from unit.node.http_cases import CASES, COMPARED, HOST, NEXT, SLOW, Case, Slow
 from unit.node.http_harness import FakeSite, assert_complete, read_answers
+from unit.node.robustness_page import page, unsaid
 
 
 def _statuses(site: FakeSite, sent: bytes) -> list[int]:
@@ -69,6 +72,56 @@ def test_behind_an_honest_request(case: Case) -> None:
     transport.arrive(NEXT + case.sent)
 
     assert _statuses(site, transport.sent) == [200, *case.answers]
+
+
+@pytest.mark.parametrize("slow", SLOW, ids=str)
+def test_a_slow_peer_is_given_up(slow: Slow) -> None:
+    """At its deadline and not before, however it spreads what it sends."""
+    site = FakeSite()
+    connection, transport = site.connect()
+    limit = getattr(site.limits, slow.limit)
+    if slow.first:
+        transport.arrive(slow.first)
+    elapsed = 0.0
+    while elapsed + 1 < limit:
+        site.clock.advance(1)
+        elapsed += 1
+        if slow.again:
+            transport.arrive(slow.again)
+        connection.check(site.clock.monotonic(), crowded=slow.crowded)
+        assert not transport.closed
+        assert not transport.ended
+
+    site.clock.advance(limit - elapsed + 0.01)
+    connection.check(site.clock.monotonic(), crowded=slow.crowded)
+
+    assert transport.closed or transport.ended
+    assert _statuses(site, transport.sent) == list(slow.answers)
+
+
+def test_every_compared_input_has_cases_that_are_as_strict() -> None:
+    verdicts = {case.name: case for case in CASES}
+    slow = {case.name: case for case in SLOW}
+    limits = FakeSite().limits
+    for strictest, names in COMPARED.values():
+        for name in names:
+            if name in verdicts:
+                case = verdicts[name]
+                assert not case.stays, name
+                assert case.answers[0] in (400, 413, 431), name
+        seconds = [getattr(limits, slow[name].limit) for name in names if name in slow]
+        assert bool(seconds) is strictest.startswith("closed")
+        if seconds:
+            assert min(seconds) <= float(strictest.split()[-2]), names
+        assert all(name in verdicts or name in slow for name in names)
+
+
+def test_the_documentation_is_made_of_the_tables() -> None:
+    written = Path(__file__).parents[3] / "docs" / "http-robustness.md"
+    assert written.read_text() == page(), (
+        "PYTHONPATH=tests python tests/unit/node/robustness_page.py"
+    )
+    assert not unsaid()
 
 
 def test_what_a_request_is_understood_as() -> None:

@@ -439,6 +439,19 @@ async def test_deadlines_are_kept_and_counted() -> None:
     assert stage.listener.counters.deadlines == 2
 
 
+async def test_idle_connections_of_a_crowd_are_given_up_sooner() -> None:
+    limits = {"idle": 60.0, "idle_in_crowd": 0.1, "crowd": 2, "sweep": 0.02}
+    async with listening(Stage(**limits)) as stage:
+        few = [await connected(stage) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        assert stage.listener.connections == 2
+        many = await connected(stage)
+
+        assert await few[0].ended() == b""
+        await until(lambda: stage.listener.connections < 3)
+        await many.close()
+
+
 # --- events ----------------------------------------------------------------------------------------
 
 

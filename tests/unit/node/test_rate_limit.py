@@ -1,4 +1,4 @@
-"""An instance that calls too often: 429 up to a budget, then silence for a second; its neighbours are served."""
+"""An instance that calls too often: 429 up to a budget, then silence; its neighbours are served."""
 
 from __future__ import annotations
 
