@@ -59,6 +59,8 @@ def diagnose(facts: Facts) -> Finding | None:
 
 def _findings(facts: Facts) -> Iterator[Finding]:
     yield from _session(facts)
+    if facts.server_up and facts.instance is not None and facts.links is None:
+        yield from _profile(facts, facts.instance)  # its second step needs a stopped instance
     if facts.server_up:
         yield from _instance(facts)
     yield from _node(facts)
@@ -168,7 +170,14 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     fault = (facts.node or {}).get("instance_faults", {}).get(instance["id"])
     if fault is not None:
         yield Finding("listener-fault", f"The listener of {name}: {fault}", "linklocal node status")
-    attached = [item for item in facts.attachments if item["instance"] == instance["id"]]
+    placed = [item for item in facts.attachments if item["instance"] == instance["id"]]
+    for item in placed:
+        if item["fault"] is not None:
+            yield Finding(
+                "attachment-gone", f"{name} at {item['where']}: {item['fault']}",
+                f"linklocal node detach {instance['id']} --id {item['id']}",
+            )  # fmt: skip
+    attached = [item for item in placed if item["fault"] is None]
     if not attached and facts.node is None:
         return
     if not attached:
@@ -198,8 +207,15 @@ def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     if profile is None:
         return
     if facts.links is None:
-        yield Finding("profile-gone", f"The default trusted profile {profile['id']} is deleted.",
-                      f"linklocal is instance-reinitialize {instance['name']} --help")  # fmt: skip
+        # It goes only when a stopped instance is reinitialized: one step after the other.
+        name, image = instance["name"], instance.get("image", {}).get("name", "IMAGE")
+        stopped = instance["status"] == "stopped"
+        yield Finding(
+            "profile-gone", f"The default trusted profile {profile['id']} of {name} is deleted.",
+            f"linklocal is instance-reinitialize {name} --image {image} -f"
+            if stopped
+            else f"linklocal is instance-stop {name} -f --wait",
+        )  # fmt: skip
         return
     linked = any(link["link"]["crn"] == instance["crn"] for link in facts.links)
     if not linked and facts.rules == 0:
@@ -210,9 +226,18 @@ def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def diagnose_guest(url: str, seen: int | str) -> Finding | None:
-    """From inside the guest: a dropped answer, a closed port and a disabled service look different."""
+def diagnose_guest(url: str, seen: int | str, other: int | str | None = None) -> Finding | None:
+    """From inside the guest: a dropped answer, a closed port and a disabled service look different.
+
+    `other`: what the other protocol's port answers, looked at when this one is refused.
+    """
     match seen:
+        case "refused" if other not in (None, "refused", "timeout"):
+            return Finding(
+                "secure-access", f"{url} is refused, and the other protocol's port answers.",
+                "linklocal is instance-update INSTANCE --metadata-service-protocol "
+                + ("https" if url.startswith("https:") else "http"),
+            )  # fmt: skip
         case "timeout":
             return Finding(
                 "hop-limit", f"{url} does not answer: its packets end on the way, or nothing is there.",
@@ -225,7 +250,7 @@ def diagnose_guest(url: str, seen: int | str) -> Finding | None:
             return Finding(
                 "tls-untrusted",
                 f"The certificate of {url} is not trusted here.",
-                "linklocal ca tls",
+                "linklocal ca tls > tls.pem; export SSL_CERT_FILE=$PWD/tls.pem",
             )
         case 403:
             return Finding("disabled", "The metadata service is disabled for this instance.",

@@ -49,7 +49,9 @@ def doctor(instance: str | None, guest: bool, url: str, state_dir: Path | None) 
       linklocal doctor --guest
     """
     if guest:
-        _tell(diagnose_guest(url, probe(url, None)), f"{url} answers.")
+        seen = probe(url, None)
+        other = probe(_other_protocol(url), None) if seen == "refused" else None
+        _tell(diagnose_guest(url, seen, other), f"{url} answers.")
         return
     survey = Survey(state_dir)
     listed = survey.instances()
@@ -75,6 +77,9 @@ def doctor(instance: str | None, guest: bool, url: str, state_dir: Path | None) 
 def _attached(facts: Facts, *, err: bool) -> None:
     """Who is attached to this host, from the node itself."""
     for item in facts.attachments:
+        if item["fault"] is not None:
+            click.echo(f"{item['instance']}: {item['where']}, {item['fault']}", err=err)
+            continue
         click.echo(
             f"{item['name']}: {item['address']} ({item['kind']}), enabled {cell(item['enabled'])}, "
             f"hop limit {item['response_hop_limit']}", err=err,
@@ -87,6 +92,12 @@ def _tell(found: Finding | None, well: str) -> None:
         return
     click.echo(f"{found.name}: {found.message}\nRun: {found.mend}")
     raise click.exceptions.Exit(1)
+
+
+def _other_protocol(url: str) -> str:
+    """The same host by the other protocol, on its own port."""
+    parts = urlsplit(url)
+    return f"{'http' if parts.scheme == 'https' else 'https'}://{parts.hostname}"
 
 
 def probe(url: str, roots: str | None) -> int | str:
@@ -195,7 +206,11 @@ class Survey:
         self.facts.probe = self.facts.profile = self.facts.links = None
         if instance is None:
             return
-        attached = [a for a in self.facts.attachments if a["instance"] == instance["id"]]
+        attached = [
+            a
+            for a in self.facts.attachments
+            if a["instance"] == instance["id"] and a["fault"] is None
+        ]
         if attached and attached[0]["kind"] == "port":
             address = attached[0]["address"]
             roots = self._roots() if address.startswith("https:") else None

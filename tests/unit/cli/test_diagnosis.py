@@ -1,0 +1,189 @@
+"""Every finding of `linklocal doctor`, from facts alone: which comes first, and the command it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from linklocal.cli.diagnosis import Facts, diagnose, diagnose_guest
+
+CRN = "crn:v1:linklocal:public:is:us-south-1:a/1::instance:0717_1"
+SETTING = {"enabled": True, "protocol": "http", "response_hop_limit": 1}
+
+
+def healthy() -> Facts:
+    """A guest's whole way, and nothing wrong with it."""
+    return Facts(
+        api="http://127.0.0.1:8080",
+        source="linklocal dev in /state",
+        state_dir="/state",
+        server_up=True,
+        typed="vm",
+        instance={
+            "id": "0717_1", "name": "vm", "crn": CRN, "status": "running", "status_reasons": [],
+            "metadata_service": dict(SETTING), "image": {"name": "debian"},
+        },
+        nodes=[{"id": "n1", "name": "host-1", "revoked_at": None, "revision": 7}],
+        node={
+            "name": "host-1", "node_id": "n1", "applied_revision": 7, "refusing_because_of_age": False,
+            "server": {"url": "http://127.0.0.1:8080", "connected": True, "fault": None,
+                       "revoked": False, "clock_skew_seconds": 0.2},
+            "instance_faults": {}, "node_faults": {},
+        },
+        attachments=[{
+            "instance": "0717_1", "name": "vm", "id": "port", "kind": "port", "where": "127.0.0.1:8775",
+            "address": "http://127.0.0.1:8775", "fault": None, **SETTING,
+        }],
+        probe=401,
+        profile={"id": "Profile-1"},
+        links=[{"link": {"crn": CRN}}],
+    )  # fmt: skip
+
+
+def instance(facts: Facts, **members: Any) -> None:
+    assert facts.instance is not None
+    facts.instance.update(members)
+
+
+def node(facts: Facts, **members: Any) -> None:
+    assert facts.node is not None
+    facts.node.update(members)
+
+
+def of_server(facts: Facts, **members: Any) -> None:
+    assert facts.node is not None
+    facts.node["server"].update(members)
+
+
+def unplaced(facts: Facts) -> None:
+    instance(facts, status="pending",
+             status_reasons=[{"code": "cannot_start_compute", "message": "Place it."}])  # fmt: skip
+
+
+def only(**members: Any) -> Callable[[Facts], None]:
+    def change(facts: Facts) -> None:
+        for name, value in members.items():
+            setattr(facts, name, value)
+
+    return change
+
+
+Change = Callable[[Facts], None]
+FINDINGS: list[tuple[str, Change, str]] = [
+    ("session-damaged", only(damaged="session.json is damaged."), "linklocal logout"),
+    ("no-server", only(logged_in=False, api="", server_up=None), "linklocal dev --state-dir /state"),
+    ("session-elsewhere", only(server_up=False, source="login", local_dev=True), "linklocal logout"),
+    ("server-down", only(server_up=False), "linklocal dev --state-dir /state --port 8080"),
+    ("server-down", only(server_up=False, source="environment"), "linklocal server --state-dir /state"),
+    ("token-refused", only(key_refused="no"), "linklocal login --apikey KEY"),
+    ("token-refused", only(key_refused="no", local_dev=True), "linklocal logout"),
+    ("profile-gone", only(links=None), "linklocal is instance-stop vm -f --wait"),
+    ("no-instance", only(instance=None), "linklocal is instances"),
+    ("not-placed", unplaced, "linklocal node place 0717_1 host-1"),
+    ("stopped", lambda f: instance(f, status="stopped"), "linklocal is instance-start vm --wait"),
+    ("not-running", lambda f: instance(f, status="starting"), "linklocal node status"),
+    ("no-node", only(node=None), "linklocal node run --state-dir /state"),
+    ("node-revoked", lambda f: of_server(f, revoked=True), "linklocal node join-token"),
+    ("node-too-old", lambda f: node(f, refusing_because_of_age=True), "linklocal node status"),
+    ("node-cut-off", lambda f: of_server(f, connected=False, fault="refused"), "linklocal node status"),
+    ("clock", lambda f: of_server(f, clock_skew_seconds=-31.0), "timedatectl set-ntp true"),
+    ("behind", lambda f: node(f, applied_revision=6), "linklocal node status"),
+    ("node-fault", lambda f: node(f, node_faults={"tls": "has expired"}), "linklocal node status"),
+    ("disabled", lambda f: instance(f, metadata_service={**SETTING, "enabled": False}),
+     "linklocal is instance-update vm --metadata-service true"),
+    ("listener-fault",
+     lambda f: node(f, instance_faults={"0717_1": "127.0.0.1:8775: something else listens there"}),
+     "linklocal node status"),
+    ("attachment-gone", lambda f: f.attachments[0].update(fault="blue is gone.", address=None),
+     "linklocal node detach 0717_1 --id port"),
+    ("not-attached", only(attachments=[]), "linklocal node attach vm --help"),
+    ("setting-not-applied", lambda f: f.attachments[0].update(response_hop_limit=2),
+     "linklocal node status"),
+    ("tls-untrusted", only(probe="untrusted"), "linklocal ca tls"),
+    ("listener-timeout", only(probe="timeout"), "linklocal node status"),
+    ("listener-refused", only(probe="refused"), "linklocal node status"),
+    ("profile-not-linked", only(links=[]),
+     f"linklocal iam trusted-profile-link-create Profile-1 --name vm --cr-type VSI --link-crn {CRN}"),
+]  # fmt: skip
+
+
+def test_a_healthy_way_has_no_finding() -> None:
+    assert diagnose(healthy()) is None
+
+
+@pytest.mark.parametrize(("name", "change", "mend"), FINDINGS)
+def test_each_finding(name: str, change: Change, mend: str) -> None:
+    facts = healthy()
+    change(facts)
+    found = diagnose(facts)
+
+    assert found is not None
+    assert (found.name, found.mend) == (name, mend)
+    assert found.message
+    assert "\n" not in found.message
+
+
+def test_what_a_call_needs_first_is_named_first() -> None:
+    """Everything is wrong at once: the server, and after each mending the next on the way."""
+    facts = healthy()
+    instance(facts, status="stopped", metadata_service={**SETTING, "enabled": False})
+    facts = replace(facts, server_up=False, links=[])
+    said = []
+    for mend in (only(server_up=True), lambda f: instance(f, status="running"),
+                 lambda f: instance(f, metadata_service=dict(SETTING)),
+                 only(links=[{"link": {"crn": CRN}}])):  # fmt: skip
+        found = diagnose(facts)
+        assert found is not None
+        said.append(found.name)
+        mend(facts)
+    assert said == ["server-down", "stopped", "disabled", "profile-not-linked"]
+    assert diagnose(facts) is None
+
+
+def test_a_deleted_profile_is_taken_away_in_two_steps() -> None:
+    facts = healthy()
+    facts.links = None
+    instance(facts, status="stopped")
+    found = diagnose(facts)
+    assert found is not None
+    assert found.name == "profile-gone"
+    assert found.mend == "linklocal is instance-reinitialize vm --image debian -f"
+
+
+def test_a_rule_is_as_good_as_a_link() -> None:
+    facts = healthy()
+    facts.links, facts.rules = [], 1
+    assert diagnose(facts) is None
+
+
+def test_nodes_of_other_hosts_are_no_fault_here() -> None:
+    facts = healthy()
+    facts.node, facts.attachments, facts.source = None, [], "login"
+    assert diagnose(facts) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "seen", "other", "name"),
+    [
+        ("http://169.254.169.254", "timeout", None, "hop-limit"),
+        ("http://169.254.169.254", "refused", "refused", "port-refused"),
+        ("http://169.254.169.254", "refused", "timeout", "port-refused"),
+        ("http://169.254.169.254", "refused", "untrusted", "secure-access"),
+        ("https://api.metadata.cloud.ibm.com", "refused", 401, "secure-access"),
+        ("https://api.metadata.cloud.ibm.com", "untrusted", None, "tls-untrusted"),
+        ("http://169.254.169.254", 403, None, "disabled"),
+    ],
+)
+def test_inside_the_guest(url: str, seen: int | str, other: int | str | None, name: str) -> None:
+    found = diagnose_guest(url, seen, other)
+    assert found is not None
+    assert found.name == name
+    assert url in found.message or name == "disabled"
+
+
+def test_inside_a_healthy_guest() -> None:
+    assert diagnose_guest("http://169.254.169.254", 401) is None
+    assert diagnose_guest("http://169.254.169.254", 400) is None
