@@ -66,6 +66,9 @@ class ServerSettings(_Settings):
     )
     events_max: int = Field(default=1_000_000, description="Events kept at most.")
     events_hours: int = Field(default=24, description="Hours that an event is kept.")
+    metrics_token: SecretStr | None = Field(
+        default=None, description="Bearer token that /metrics asks for. Default: none is needed."
+    )
     audit_sinks: frozenset[Literal["file", "stdout"]] = Field(
         default=frozenset({"file"}),
         description="Where Activity Tracker events go besides the database: a JSON list of "
@@ -125,6 +128,9 @@ class NodeSettings(_Settings):
     )
     status_port: int | None = Field(
         default=None, description="Loopback port of the node's /metrics and /healthz."
+    )
+    metrics_per_instance: bool = Field(
+        default=False, description="Whether /metrics has a series for each instance."
     )
     local_users: dict[int, frozenset[str]] = Field(
         default={},

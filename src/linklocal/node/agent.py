@@ -148,7 +148,11 @@ class Agent:
         if not alone:
             client = ControlClient(settings.server_url, keys, clock, version=__version__)
             client.enrolment = enrolment
-        events = EventBuffer(folder, client, self._backoff())
+            status.timings = client.timings
+        events = EventBuffer(
+            folder, client, self._backoff(), per_instance=settings.metrics_per_instance
+        )
+        status.tally = events.tally
         tls = ListenerTls(
             folder,
             client,

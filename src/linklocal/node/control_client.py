@@ -45,6 +45,7 @@ from linklocal.node.server_answers import (
     unavailable,
     understood,
 )
+from linklocal.node.tally import Timings
 from linklocal.tokens import NODE_REQUEST_LIFE, sign_node_request
 
 # Seconds. The server sends a heartbeat every 15 s: after three missed ones the stream is dead.
@@ -115,6 +116,7 @@ class ControlClient:
         )
         self._turns = asyncio.Semaphore(AT_A_TIME)
         self._decided = 0  # answers so far
+        self.timings = Timings()
 
     def use_keys(self, keys: NodeKeys) -> None:
         """Sign with other keys from now on, as another node."""
@@ -292,6 +294,7 @@ class ControlClient:
         headers = {"content-type": "application/json"}
         if signed:
             headers |= self._signed("POST", path, content)
+        begun = self._clock.monotonic()
         try:
             async with (
                 asyncio.timeout(self._answer_seconds),
@@ -305,6 +308,8 @@ class ControlClient:
                 answer = json_object(await read(response))
         except (httpx.HTTPError, TimeoutError) as error:
             raise unavailable(error) from error
+        finally:
+            self.timings.add(name, self._clock.monotonic() - begun)
         if answer is None:
             raise ServerUnavailable(f"{path} answered something that is not a JSON object")
         return answer

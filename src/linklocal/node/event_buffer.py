@@ -23,6 +23,7 @@ from linklocal.events import Event, to_line
 from linklocal.files import private_folder
 from linklocal.node.backoff import Backoff
 from linklocal.node.server_answers import NodeRevoked, ServerRefused, ServerUnavailable
+from linklocal.node.tally import Tally
 
 BUFFERED = 20_000  # events waiting for the server, at most: about 20 MiB
 UNWRITTEN = 20_000  # events waiting for the disk, at most
@@ -64,6 +65,7 @@ class EventBuffer:
         files: int = FILES,
         flush_seconds: float = FLUSH_SECONDS,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        per_instance: bool = False,
     ) -> None:
         self._file = RotatingFile(state_dir / "events", file_bytes, files)
         self._sink = sink
@@ -81,6 +83,7 @@ class EventBuffer:
         self.dropped_total = 0
         self.unwritten_total = 0
         self.file_fault: str | None = None
+        self.tally = Tally(per_instance=per_instance)
 
     @property
     def waiting(self) -> int:
@@ -89,6 +92,7 @@ class EventBuffer:
 
     def record(self, event: Event) -> None:
         """Take one event. Never waits and never raises; without room the newest is dropped and counted."""
+        self.tally.add(event)
         if len(self._unwritten) < UNWRITTEN:
             self._unwritten.append(event)
         else:

@@ -1,16 +1,20 @@
 """The node's metrics in Prometheus' text format. The list of `METRICS` is all of them.
 
-Numbers only, no instance ids: any local user can read them, and a series per instance would grow with
-the fleet.
+Numbers only, no instance ids unless a setting asks for them: any local user can read them, and a series
+per instance grows with the fleet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 
 from linklocal.clock import Clock
 from linklocal.node.local_api import Page
@@ -114,6 +118,34 @@ METRICS: dict[str, tuple[str, Value]] = {
     ),
 }
 
+# Name -> help, labels, and the numbers by the values of the labels.
+LABELLED: dict[
+    str, tuple[str, tuple[str, ...], Callable[[Status], Mapping[tuple[str, ...], int]]]
+] = {
+    "linklocal_node_calls_total": (
+        "Calls by operation (the action of its event) and outcome; reads are counted up to 1 s later.",
+        ("operation", "outcome"),
+        lambda status: status.tally.calls,
+    ),
+    "linklocal_node_refusals_total": (
+        "Refused calls by the rule that refused them.",
+        ("rule",),
+        lambda status: status.tally.refused,
+    ),
+    "linklocal_node_issued_total": (
+        "Identity tokens, IAM tokens and certificates that instances got.",
+        ("kind",),
+        lambda status: status.tally.issued,
+    ),
+    "linklocal_node_instance_calls_total": (
+        "Calls by instance and outcome; only with LINKLOCAL_METRICS_PER_INSTANCE.",
+        ("instance", "outcome"),
+        lambda status: status.tally.instances,
+    ),
+}
+SERVER_SECONDS = "linklocal_node_server_seconds"
+SERVER_SECONDS_HELP = "How long the server took to answer the node, by call, failures included."
+
 
 def page(status: Status, clock: Clock) -> Page:
     """`GET /metrics`."""
@@ -134,6 +166,16 @@ class _Collector:
                 yield CounterMetricFamily(name, documentation, value=value)
             else:
                 yield GaugeMetricFamily(name, documentation, value=value)
+        for name, (documentation, labels, numbers) in LABELLED.items():
+            family = CounterMetricFamily(name, documentation, labels=labels)
+            for values, number in numbers(self._status).items():
+                family.add_metric(values, number)
+            yield family
+        timings = self._status.timings
+        seconds = HistogramMetricFamily(SERVER_SECONDS, SERVER_SECONDS_HELP, labels=("call",))
+        for call in timings.counts:
+            seconds.add_metric((call,), timings.buckets(call), timings.sums[call])
+        yield seconds
 
 
 def _or_inf(value: float | None) -> float:

@@ -14,6 +14,7 @@ from linklocal.clock import Clock, rfc3339_ms
 from linklocal.document import NodeStatus
 from linklocal.ids import InstanceId
 from linklocal.node.limits import Usage
+from linklocal.node.tally import Tally, Timings
 
 FAULT_MOST = 2000  # characters of a fault that are reported; the server takes 2048
 
@@ -49,6 +50,8 @@ class Status:
     skipped: dict[str, str] = field(default_factory=dict)
     events_waiting: int = 0
     events_dropped: int = 0
+    tally: Tally = field(default_factory=Tally)
+    timings: Timings = field(default_factory=Timings)
     # Asked for only when somebody looks.
     instance_rate: float = 0.0
     usage: Usage = field(default_factory=Usage)

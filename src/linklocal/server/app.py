@@ -26,6 +26,7 @@ from linklocal.server.audit_routes import audit_routes
 from linklocal.server.audit_sinks import AuditSinks, audit_sinks
 from linklocal.server.errors import install_error_handlers, status_of
 from linklocal.server.http import Bodies, RequestIds
+from linklocal.server.metrics import CountCalls, Counts, install_metrics
 from linklocal.server.nodes import operator_routes
 from linklocal.server.openapi import install_openapi
 from linklocal.server.report_routes import report_routes
@@ -168,6 +169,16 @@ def _compose(
         await database.ping()
         return JSONResponse({"status": "ready", "version": __version__})
 
+    counts = Counts()
+    install_metrics(
+        app,
+        counts,
+        database,
+        clock,
+        region,
+        dropped=lambda: sinks.dropped,
+        token=settings.metrics_token,
+    )
     console = build_console(
         Services(
             context=context,
@@ -194,5 +205,6 @@ def _compose(
     app.add_middleware(
         Audit, database=database, events=events, clock=clock, document=lambda: app.openapi()
     )
+    app.add_middleware(CountCalls, counts=counts, clock=clock)
     app.add_middleware(RequestIds)  # the outermost: refusals of `Bodies` have ids too
     return ControlPlane(app, database, context, events, iam, vpc, console, region, clock)
