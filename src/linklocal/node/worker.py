@@ -22,27 +22,20 @@ import uvloop
 
 from linklocal.clock import Clock, SystemClock
 from linklocal.document import InstanceDocument
-from linklocal.errors import Problem, Target
 from linklocal.events import Event
 from linklocal.files import raise_file_limit
 from linklocal.metadata.served import Served
-from linklocal.metadata.wire import (
-    Certificates,
-    IamToken,
-    ProfileSelector,
-    UpstreamRefused,
-    UpstreamUnavailable,
-)
 from linklocal.node.accept import new_context
-from linklocal.node.channel import Body, CallFailed, Channel, ChannelClosed
+from linklocal.node.channel import Body, Channel
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.identity import NodeSigner
 from linklocal.node.limits import Limits, Totals, Usage
 from linklocal.node.listener import Listener
+from linklocal.node.upstream_channel import AskParent
 from linklocal.observability import configure_logging
 from linklocal.tokens import SigningKey
 
-EVENTS_SECONDS = 0.1  # how old an event may get here: a killed worker takes them with it
+EVENTS_SECONDS = 0.1  # how often events are sent that found the parent busy
 EVENTS_MOST = 20_000  # waiting here, at most
 EVENTS_AT_ONCE = 500
 UNSENT_MOST = 4 * 2**20  # bytes of a parent that does not read, beyond which events wait here
@@ -72,7 +65,7 @@ class Worker:
             },
         )
         self._events = _Outbox(self._channel)
-        self._upstream = _Upstream(self._channel)
+        self._upstream = AskParent(self._channel)
 
     async def run(self) -> None:
         """Serve until the parent's end of the channel is closed. Connections end with the process."""
@@ -194,56 +187,30 @@ class _Outbox:
         self._channel = channel
         self._events: list[Event] = []
         self._dropped = 0
+        self._soon: asyncio.Handle | None = None
 
     def record(self, event: Event) -> None:
         if len(self._events) < EVENTS_MOST:
             self._events.append(event)
         else:
             self._dropped += 1
+        if self._soon is None:
+            # Behind what else happens in this turn of the loop: a killed worker takes no more with it.
+            self._soon = asyncio.get_running_loop().call_soon(self.flush)
 
     async def run(self) -> None:
+        """Send what found the parent busy, until cancelled."""
         while True:
             await asyncio.sleep(EVENTS_SECONDS)
             self.flush()
 
     def flush(self) -> None:
+        self._soon = None
         while (self._events or self._dropped) and self._channel.unsent < UNSENT_MOST:
             some, self._events = self._events[:EVENTS_AT_ONCE], self._events[EVENTS_AT_ONCE:]
             dropped, self._dropped = self._dropped, 0
             events = [event.to_json() for event in some]
             self._channel.tell("events", {"events": events, "dropped": dropped})
-
-
-class _Upstream:
-    """Asks the parent, which has the key to the server: it never leaves that process."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    async def exchange(self, identity_token: str, profile: ProfileSelector | None) -> IamToken:
-        selector = None if profile is None else [profile.by, profile.value]
-        return IamToken(
-            **await self._ask("exchange", {"identity_token": identity_token, "profile": selector})
-        )
-
-    async def certificate(self, identity_token: str, csr: str, expires_in: int) -> Certificates:
-        body = {"identity_token": identity_token, "csr": csr, "expires_in": expires_in}
-        made = await self._ask("certify", body)
-        return Certificates(**{**made, "certificates": tuple(made["certificates"])})
-
-    async def _ask(self, op: str, body: Body) -> Body:
-        try:
-            answer = await self._channel.call(op, body)
-        except (ChannelClosed, CallFailed) as error:
-            raise UpstreamUnavailable("the node is ending") from error
-        if "unavailable" in answer:
-            raise UpstreamUnavailable(answer["unavailable"])
-        if "problem" in answer:
-            problem = answer["problem"]
-            target = Target(**problem["target"]) if problem["target"] is not None else None
-            raise UpstreamRefused(Problem(**{**problem, "target": target}), answer["status"])
-        made: Body = answer["made"]
-        return made
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import ssl
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
@@ -28,17 +28,13 @@ import structlog
 from linklocal.events import Event
 from linklocal.ids import InstanceId
 from linklocal.metadata.served import Served
-from linklocal.metadata.wire import (
-    ProfileSelector,
-    Upstream,
-    UpstreamRefused,
-    UpstreamUnavailable,
-)
+from linklocal.metadata.wire import Upstream
 from linklocal.node.channel import Body, Channel, ChannelClosed
 from linklocal.node.hosts import LOOPBACK, HostPolicy
 from linklocal.node.identity import NodeSigner
 from linklocal.node.limits import Counters, Totals, Usage
 from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
+from linklocal.node.upstream_channel import decisions
 
 PATIENCE_SECONDS = 20.0  # for a worker's answer, and for any sign of it; then it is ended
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # before a worker is started again
@@ -189,8 +185,7 @@ class _Shard:
             {
                 "usage": self._usage,
                 "events": self._events,
-                "exchange": self._exchange,
-                "certify": self._certify,
+                **decisions(self._common.upstream),
             },
         )
         self._heard = asyncio.get_running_loop().time()
@@ -348,22 +343,6 @@ class _Shard:
             self._common.events.record(Event.from_json(event))
         if body["dropped"]:
             self._common.events.lost(body["dropped"])
-
-    async def _exchange(self, body: Body, sockets: list[socket.socket]) -> Body:
-        profile = ProfileSelector(*body["profile"]) if body["profile"] is not None else None
-        return await _decided(self._common.upstream.exchange(body["identity_token"], profile))
-
-    async def _certify(self, body: Body, sockets: list[socket.socket]) -> Body:
-        return await _decided(self._common.upstream.certificate(**body))
-
-
-async def _decided(decision: Any) -> Body:
-    try:
-        return {"made": asdict(await decision)}
-    except UpstreamRefused as error:
-        return {"problem": asdict(error.problem), "status": error.status}
-    except UpstreamUnavailable as error:
-        return {"unavailable": str(error)}
 
 
 class RemoteListener:

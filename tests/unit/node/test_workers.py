@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -13,12 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.documents import full_document
+from fakes.documents import REGION, full_document
 from fakes.server import FakeServer, Refused, pem
 
+from linklocal.clock import SystemClock
 from linklocal.document import InstanceDocument, MetadataService
+from linklocal.errors import Problem, Target
+from linklocal.events import Event
 from linklocal.ids import InstanceId
-from linklocal.node.workers import shard_of
+from linklocal.metadata.served import Served
+from linklocal.metadata.wire import (
+    Certificates,
+    IamToken,
+    ProfileSelector,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
+from linklocal.node.channel import Channel
+from linklocal.node.hosts import HostPolicy
+from linklocal.node.identity import NodeSigner
+from linklocal.node.upstream_channel import AskParent, decisions
+from linklocal.node.workers import Workers, WorkerSettings, shard_of
+from linklocal.tokens import SigningKey
 
 from .running import Guest, Node, bearer, running, settings
 
@@ -177,3 +194,89 @@ async def test_https_and_refusals_of_the_server_come_from_workers_too(
         await server.stop()
         status, refusal = await guest.exchange(token)
         assert (status, refusal["errors"][0]["code"]) == (503, "service_error")
+
+
+class Sink:
+    """Keeps events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def record(self, event: Event) -> None:
+        self.events.append(event)
+
+    def lost(self, count: int) -> None:
+        raise AssertionError("an event was lost")
+
+
+class Decider:
+    """An upstream that refuses, naming the place; or, for `own`, is away."""
+
+    async def exchange(self, identity_token: str, profile: ProfileSelector | None) -> IamToken:
+        if profile is None:
+            raise UpstreamUnavailable("away")
+        target = Target("trusted_profile.name", "field", profile.value)
+        raise UpstreamRefused(Problem("profile_not_linked", "No.", target), 400)
+
+    async def certificate(self, identity_token: str, csr: str, expires_in: int) -> Certificates:
+        return Certificates((csr, identity_token), 1, expires_in)
+
+
+async def test_decisions_come_through_the_parent_whole() -> None:
+    ours, theirs = socket.socketpair()
+    upstream = Decider()
+    parent = Channel(ours, decisions(upstream))
+    child = Channel(theirs, {})
+    asked = AskParent(child)
+    try:
+        with pytest.raises(UpstreamRefused) as refused:
+            await asked.exchange("t", ProfileSelector("name", "shop"))
+        problem = refused.value.problem
+        assert (problem.code, refused.value.status) == ("profile_not_linked", 400)
+        assert problem.target == Target("trusted_profile.name", "field", "shop")
+        with pytest.raises(UpstreamUnavailable, match="away"):
+            await asked.exchange("t", None)
+        assert await asked.certificate("t", "csr", 60) == Certificates(("csr", "t"), 1, 60)
+        parent.close()
+        await child.ended.wait()
+        child.close()
+        with pytest.raises(UpstreamUnavailable):
+            await asked.exchange("t", None)
+    finally:
+        parent.close()
+
+
+async def test_a_worker_that_does_not_answer_is_ended_before_a_change_counts() -> None:
+    """It could go on under the old settings, so it must not go on at all."""
+    buffer, signer = Sink(), NodeSigner(SigningKey.generate_rsa(), REGION)
+    settings = WorkerSettings(100.0, patience=6.0)
+    workers = Workers(1, settings, signer, lambda: None, Decider(), buffer)
+    await workers.start()
+    watching = asyncio.create_task(workers.run())
+    sock = socket.create_server(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    served = Served(document(IDS[0]), signer, SystemClock())
+    listener = workers.listener(served, HostPolicy(loopback=True))
+    await listener.open(sock, None)
+    guest = Guest(f"http://127.0.0.1:{port}")
+    token = await guest.token()
+    async with asyncio.timeout(20):
+        while not buffer.events:
+            await asyncio.sleep(0.01)
+    assert [event.action for event in buffer.events] == ["is.metadata.jwt-token.create"]
+    [before] = workers.view()
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGSTOP)
+
+    await listener.change(served.updated(document(IDS[0], enabled=False)), None)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(before.pid, 0)
+    assert (await Guest(f"http://127.0.0.1:{port}").read(token))[0] == 403
+    await listener.close()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await workers.close()
+    signer.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
