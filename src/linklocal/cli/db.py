@@ -18,7 +18,12 @@ def db() -> None:
 @state_dir_option
 @click.option("--database-url", help="sqlite:///FILE or postgresql://...")
 def upgrade(state_dir: Path | None, database_url: str | None) -> None:
-    """Bring the database's schema to what this version needs. Safe to repeat."""
+    """Bring the database's schema to what this version needs. Safe to repeat.
+
+    \b
+    Example:
+      linklocal db upgrade --database-url postgresql:///linklocal
+    """
     from linklocal.server.run import upgrade_database
     from linklocal.settings import ServerSettings
 

@@ -24,7 +24,7 @@ def enter(state_dir: Path | None, instance: str, command: tuple[str, ...]) -> No
     It needs no root. Settings that are changed meanwhile take effect. The exit status is the command's.
 
     \b
-    Examples:
+    Example:
       linklocal enter my-vm
       linklocal enter my-vm -- python app.py
     """

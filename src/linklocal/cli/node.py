@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from linklocal.cli.is_.instance import confirm
 from linklocal.cli.options import given, output_option, state_dir_option
 from linklocal.cli.output import print_json, print_table
 
@@ -158,7 +159,7 @@ def attach(
     """Serve INSTANCE (id or name) at 169.254.169.254 where its packets arrive.
 
     \b
-    Examples:
+    Example:
       linklocal node attach my-vm --netns blue
       linklocal node attach my-vm --pid 4711 --when-disabled silent
       linklocal node attach my-vm --device tap0
@@ -193,7 +194,12 @@ def detach(state_dir: Path | None, instance: str, id_: str | None) -> None:
 @node.command()
 @state_dir_option
 def status(state_dir: Path | None) -> None:
-    """What this host's node has applied, how old it is, and what is wrong."""
+    """What this host's node has applied, how old it is, and what is wrong.
+
+    \b
+    Example:
+      linklocal node status
+    """
     print_json(_ask_node(state_dir, "/v1/status"))
 
 
@@ -215,7 +221,12 @@ def join_token(state_dir: Path | None, name: str | None) -> None:
 @state_dir_option
 @output_option
 def list_(state_dir: Path | None, output: str | None) -> None:
-    """The nodes that this server knows."""
+    """The nodes that this server knows.
+
+    \b
+    Example:
+      linklocal node list
+    """
     nodes = _operator(state_dir).request("GET", "/linklocal/v1/nodes")["nodes"]
     if output:
         print_json(nodes)
@@ -245,11 +256,13 @@ def place(state_dir: Path | None, instance: str, node_name: str) -> None:
 @click.argument("node_name", metavar="NODE")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 def revoke(state_dir: Path | None, node_name: str, force: bool) -> None:
-    """Refuse NODE (name or id) from now on: its key, its tokens, its watch. It cannot be undone."""
-    if not force:
-        click.confirm(
-            f"Revoke node {node_name}? Its instances get no service until placed anew.", abort=True
-        )
+    """Refuse NODE (name or id) from now on: its key, its tokens, its watch. It cannot be undone.
+
+    \b
+    Example:
+      linklocal node revoke host-1
+    """
+    confirm(f"Revoke node {node_name}? Its instances get no service until placed anew.", force)
     _operator(state_dir).request("DELETE", f"/linklocal/v1/nodes/{node_name}")
     click.echo("OK")
 

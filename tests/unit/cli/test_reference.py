@@ -17,8 +17,6 @@ COMMANDS = [
     for path, command in walk(cli, "linklocal")
     if not isinstance(command, click.Group)
 ]
-# Whose help another file brings.
-FOREIGN = ("linklocal node ", "linklocal ca", "linklocal db", "linklocal enter")
 
 
 def test_the_page_is_what_the_commands_say() -> None:
@@ -27,8 +25,6 @@ def test_the_page_is_what_the_commands_say() -> None:
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
 def test_every_command_has_an_example_that_names_it(path: str, command: click.Command) -> None:
-    if path.startswith(FOREIGN):
-        return
     assert command.help is not None
     _, mark, example = command.help.partition("Example:\n")
     assert mark
@@ -37,8 +33,6 @@ def test_every_command_has_an_example_that_names_it(path: str, command: click.Co
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
 def test_every_option_is_explained(path: str, command: click.Command) -> None:
-    if path.startswith(FOREIGN):
-        return
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden:
             assert option.help, option.opts

@@ -67,11 +67,13 @@ def wait_for(run: Is, instance_id: str, status: str) -> dict[str, Any] | None:
             if error.status_code == 404 and status == "deleted":
                 return None
             raise
+        if terminal and not seen:
+            click.echo(f"Waiting for {instance['name']} to become {status} ...", err=True)
         if instance["status"] == status:
             return instance
         if terminal and instance["status"] != seen:
-            seen = instance["status"]
-            click.echo(f"{seen} ...", err=True)
+            click.echo(f"  {instance['status']}", err=True)
+        seen = instance["status"]
         time.sleep(POLL_SECONDS)
     raise OperatorError(
         f"The instance did not become {status} within {WAIT_SECONDS:.0f} seconds.",
