@@ -294,3 +294,23 @@ def test_completion_without_a_server_is_silent(user: Terminal) -> None:
         _LINKLOCAL_COMPLETE="bash_complete",
     )  # fmt: skip
     assert (done.stdout.strip(), done.stderr, done.status) == ("", "", 0)
+
+
+def test_images_of_ones_own(user: Terminal, cloud: Cloud) -> None:
+    """Made from a file, renamed, held to an expression, deleted; what is not named stays."""
+    name = cloud.name("image")
+    systems = user.json("is", "operating-systems")
+    made = user.json(
+        "is", "image-create", name, "--file", "cos://us-south/my-bucket/my-image.qcow2",
+        "--os-name", systems[0]["name"],
+    )  # fmt: skip
+    assert made["name"] == name
+    assert "Nothing was named" in user.refused("is", "image-update", name)
+    text = user.ok("is", "image-update", name, "--au-ins", "enable_secure_boot == true")
+    assert row(text, "Allowed use   ").endswith("enable_secure_boot == true")
+    renamed = user.json("is", "image-update", made["id"], "--name", f"{name}-x")
+    assert renamed["name"] == f"{name}-x"
+    assert renamed["allowed_use"]["instance"] == "enable_secure_boot == true"
+    assert "Error code: " in user.refused("is", "image-update", f"{name}-x", "--au-ins", "1 +")
+    assert "Add -f" in user.refused("is", "image-delete", f"{name}-x")
+    user.ok("is", "image-delete", f"{name}-x", "-f")

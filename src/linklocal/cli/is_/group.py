@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from linklocal.cli.is_ import attached, creating, instance, resources, template
+from linklocal.cli.is_ import attached, creating, image, instance, resources, template
 
 
 @click.group("is")
@@ -17,6 +17,7 @@ for command in (
     *template.COMMANDS,
     *resources.COMMANDS,
     *creating.COMMANDS,
+    *image.COMMANDS,
     *attached.COMMANDS,
 ):
     is_.add_command(command)
