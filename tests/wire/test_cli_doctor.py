@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cloud import Cloud, clients
-from live import Dev, running
-from terminal import Terminal
+from live import Dev, clean_environment, running
+from terminal import Done, Terminal
 
 SECONDS = 30.0
+STEPS = 3  # commands that one breakage may take
+# A moment after a change: the node has not acknowledged it.
+PASSING = ("not-running", "behind", "setting-not-applied", "not-attached", "listener-")
 
 
 @dataclass
@@ -53,10 +61,6 @@ def disabled(place: Place) -> None:
     place.user.ok("is", "instance-update", "patient", "--metadata-service", "false")
 
 
-def disabled_https(place: Place) -> None:
-    place.user.ok("is", "instance-update", "patient", "--msp", "https", "--ms", "false")
-
-
 def stopped(place: Place) -> None:
     place.user.ok("is", "instance-stop", "patient", "-f", "--wait")
 
@@ -72,15 +76,18 @@ def link_deleted(place: Place) -> None:
     place.user.ok("iam", "trusted-profile-link-delete", profile, link["id"], "-f")
 
 
-def never_linked(place: Place) -> None:
-    """An instance made with auto link false takes the patient's place."""
-    profile = _profile(place)
-    place.user.ok("is", "instance-delete", "patient", "-f", "--wait")
-    place.cloud.create(
-        name="patient",
-        metadata_service={"enabled": True},
-        default_trusted_profile={"target": {"id": profile}, "auto_link": False},
-    )
+def profile_deleted(place: Place) -> None:
+    place.user.ok("iam", "trusted-profile-delete", _profile(place), "-f")
+
+
+def not_placed(place: Place) -> None:
+    """As after the loss of its node: the row is taken from the database."""
+    place.user.ok("is", "instance-stop", "patient", "-f", "--wait")
+    place.user.ok("is", "instance-start", "patient", "--wait")
+    with closing(sqlite3.connect(place.dev.state_dir / "linklocal.db", timeout=20)) as database:
+        found = place.user.json("is", "instance", "patient")["id"]
+        database.execute("DELETE FROM placements WHERE instance_id = ?", (found,))
+        database.commit()
 
 
 def session_of_a_dead_server(place: Place) -> None:
@@ -90,10 +97,6 @@ def session_of_a_dead_server(place: Place) -> None:
 def session_is_no_json(place: Place) -> None:
     place.session()
     (place.config / "session.json").write_text("{")
-
-
-def session_of_another_version(place: Place) -> None:
-    place.session(api_key="x", colour="blue")
 
 
 def key_never_made(place: Place) -> None:
@@ -106,64 +109,61 @@ def key_deleted(place: Place) -> None:
     place.session(api_key=made["apikey"])
 
 
-def key_disabled(place: Place) -> None:
-    made = place.user.json("iam", "api-key-create", "off")
-    place.user.ok("iam", "api-key-disable", made["id"])
-    place.session(api_key=made["apikey"])
-
-
 def token_forged(place: Place) -> None:
     place.session(token="a.b.c")
 
 
 BREAKAGES: list[tuple[Callable[[Place], None], str]] = [
     (disabled, "disabled: The metadata service of patient is disabled."),
-    (disabled_https, "disabled: The metadata service of patient is disabled."),
     (stopped, "stopped: patient is stopped."),
     (link_deleted, "profile-not-linked: patient is not linked to its default trusted profile."),
-    (never_linked, "profile-not-linked: patient is not linked to its default trusted profile."),
     (session_of_a_dead_server, "session-elsewhere: The session is for http://127.0.0.1:9"),
     (session_is_no_json, "session-damaged: "),
-    (session_of_another_version, "session-damaged: "),
     (key_never_made, "token-refused: The server gives no token: "),
     (key_deleted, "token-refused: The server gives no token: "),
-    (key_disabled, "token-refused: The server gives no token: "),
     (token_forged, "token-refused: The server gives no token: "),
+    (profile_deleted, "profile-gone: The default trusted profile "),
+    (not_placed, "not-placed: patient is on no node."),
 ]
 
 
-def healthy(place: Place) -> None:
-    """Within a moment: a node acknowledges a change after the API has answered."""
+def follow(place: Place, first: Done) -> None:
+    """Run the command that is given, and what the doctor says after it, until all is well."""
+    done = first
+    for _ in range(STEPS):
+        command = done.stdout.splitlines()[1]
+        words = shlex.split(command.removeprefix("Run: "))
+        assert words[0] == "linklocal"
+        place.user.ok(*words[1:])
+        done = settled(place)
+        if done.status == 0:
+            return
+    raise AssertionError(done)
+
+
+def settled(place: Place) -> Done:
+    """What the doctor says once the node has acknowledged what the last command changed."""
     deadline = time.monotonic() + SECONDS
-    while (done := place.user.run("doctor", "patient")).status != 0:
+    while (done := place.user.run("doctor", "patient")).stdout.startswith(PASSING):
         assert time.monotonic() < deadline, done
         time.sleep(0.05)  # of a process that can only be asked
-    assert done.stdout.endswith("OK\n")
+    return done
 
 
 @pytest.mark.parametrize(("breakage", "said"), BREAKAGES, ids=[b.__name__ for b, _ in BREAKAGES])
 def test_found_first_and_mended(place: Place, breakage: Callable[[Place], None], said: str) -> None:
-    healthy(place)
+    """The place is well before and after each."""
     breakage(place)
-    done = place.user.run("doctor", "patient")
+    done = settled(place)
 
-    first, command = done.stdout.splitlines()
     assert done.status == 1
-    assert first.startswith(said), done
-    words = shlex.split(command.removeprefix("Run: "))
-    assert words[0] == "linklocal"
-    place.user.ok(*words[1:])
-    healthy(place)
+    assert done.stdout.startswith(said), done
+    follow(place, done)
 
 
 def test_from_inside_the_guest(place: Place) -> None:
-    healthy(place)
     address = place.user.json("node", "attachments")
     url = next(item["address"] for item in address if item["name"] == "patient")
-    if url.startswith("https:"):
-        place.user.ok("is", "instance-update", "patient", "--msp", "http")
-        healthy(place)
-        url = url.replace("https://localhost", "http://127.0.0.1")
     assert place.user.ok("doctor", "--guest", "--url", url).endswith("OK\n")
     refused = place.user.run("doctor", "--guest", "--url", "http://127.0.0.1:9")
     assert refused.stdout.startswith("port-refused: ")
@@ -177,14 +177,61 @@ def test_from_inside_the_guest(place: Place) -> None:
     place.user.ok("is", "instance-update", "patient", "--metadata-service", "true")
 
 
+def test_the_guest_does_not_trust_the_certificate(place: Place, tmp_path: Path) -> None:
+    """The command that is given runs in a shell, and the same guest is well afterwards."""
+    place.user.ok("is", "instance-update", "patient", "--msp", "https")
+    assert settled(place).status == 0
+    listed = place.user.json("node", "attachments")
+    url = next(item["address"] for item in listed if item["name"] == "patient")
+    done = place.user.run("doctor", "--guest", "--url", url)
+
+    first, command = done.stdout.splitlines()
+    assert first == f"tls-untrusted: The certificate of {url} is not trusted here."
+    program = tmp_path / "linklocal"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m linklocal "$@"\n')
+    program.chmod(0o755)
+    script = f"{command.removeprefix('Run: ')}\nlinklocal doctor --guest --url {url}"
+    after = subprocess.run(
+        ["sh", "-ec", script],
+        cwd=tmp_path,
+        env={**clean_environment(), **place.user.variables,
+             "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert after.stdout.endswith("OK\n"), after
+    place.user.ok("is", "instance-update", "patient", "--msp", "http")
+
+
+def ready(file: Path, pid: int) -> bool:
+    """Whether this process wrote the file; the one that was killed left it behind."""
+    return file.exists() and f'"pid": {pid}' in file.read_text()
+
+
 def test_with_the_server_down(place: Place) -> None:
-    """Killed: found, with the command that starts it on the port that clients know. Ends the place."""
-    healthy(place)
+    """Killed: found, and mended by the command, on the port that clients know. Ends the place."""
+    assert settled(place).status == 0
     place.dev.stop(signal.SIGKILL)
     done = place.user.run("doctor", "patient")
 
     port = place.dev.api.rpartition(":")[2]
+    command = f"linklocal dev --state-dir {place.dev.state_dir} --port {port}"
     assert done.stdout.splitlines() == [
         f"server-down: The server at {place.dev.api} does not answer.",
-        f"Run: linklocal dev --state-dir {place.dev.state_dir} --port {port}",
+        f"Run: {command}",
     ]
+    again = subprocess.Popen(
+        [sys.executable, "-m", *command.split()],
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not ready(place.dev.state_dir / "dev.json", again.pid):
+            assert again.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # a file appears: there is no event to wait for
+        assert place.user.ok("doctor", "patient").endswith("OK\n")
+    finally:
+        again.terminate()
+        again.wait(20)
