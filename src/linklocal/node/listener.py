@@ -29,6 +29,7 @@ from linklocal.node.access_events import AccessEvents, EventSink
 from linklocal.node.framing import Refusal
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.http import Connection, Heads
+from linklocal.node.intake import Intake
 from linklocal.node.limits import Counters, Limits, TokenBucket, Totals, Usage
 from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
 
@@ -83,14 +84,12 @@ class Listener:
         self._refusals = TokenBucket(share, share, now)
         self._log = structlog.get_logger().bind(instance_id=served.document.instance_id)
         self._connections: set[Connection] = set()
-        self._acceptor: Acceptor | None = None
         self._changing = asyncio.Lock()
+        self._intake = Intake(self._changing, lambda: self._hold(False), limits.pause, self._log)
         self._empty = asyncio.Event()
         self._empty.set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._stalled = self._held = False
-        self._resumer: asyncio.TimerHandle | None = None
-        self._resuming: asyncio.Task[None] | None = None
+        self._held = False
         self._fresh_until = -math.inf
 
     @property
@@ -110,9 +109,7 @@ class Listener:
 
     def usage(self) -> Usage:
         """What it did, and whether it takes calls now."""
-        paused = 0.0
-        if self._held and self._resumer is not None:
-            paused = max(0.0, self._resumer.when() - asyncio.get_running_loop().time())
+        paused = self._intake.remaining if self._held else 0.0
         return Usage(replace(self.counters), len(self._connections), paused)
 
     # --- for the reconciler --------------------------------------------------------------------
@@ -131,7 +128,8 @@ class Listener:
             set_hop_limit(sock, hops(service))
             acceptor = self._make_acceptor(sock, service, tls)
             await acceptor.start()
-            self.sock, self._acceptor = sock, acceptor
+            self.sock = sock
+            self._intake.use(acceptor)
 
     async def change(
         self, served: Served, tls: ssl.SSLContext | None, sock: socket.socket | None = None
@@ -161,30 +159,26 @@ class Listener:
             set_hop_limit(self.sock, hops(new))
             self._served = served
             if old == new:
-                if isinstance(self._acceptor, TlsAcceptor) and tls is not None:
-                    self._acceptor.context = tls
+                acceptor = self._intake.acceptor
+                if isinstance(acceptor, TlsAcceptor) and tls is not None:
+                    acceptor.context = tls
                 return
             # The kernel may hold accepted connections, and there may be handshakes, with the old TTL.
             window = self.limits.handshake + self.limits.pause
             self._fresh_until = self.clock.monotonic() + window
             self._retire(min(hops(old), hops(new)))
-            if old.protocol != new.protocol and self._acceptor is not None:
-                self._acceptor.stop()
+            acceptor = self._intake.acceptor
+            if old.protocol != new.protocol and acceptor is not None:
+                acceptor.stop()
                 if sock is not None:
                     self.sock.close()
                     self.sock = sock
-                self._acceptor = self._make_acceptor(self.sock, new, tls)
-                if not self._stalled:
-                    await self._start()
+                await self._intake.exchange(self._make_acceptor(self.sock, new, tls))
 
     async def close(self) -> None:
         """Accept nothing more; let requests in flight finish for `Limits.drain`; abort the rest."""
         async with self._changing:
-            if self._resumer is not None:
-                self._resumer.cancel()
-            if self._acceptor is not None:
-                self._acceptor.stop()
-                self._acceptor = None
+            self._intake.end()
             if self.sock is not None:
                 self.sock.close()
             self._hold(False)
@@ -332,10 +326,10 @@ class Listener:
 
     def _pause(self) -> None:
         """Stop reading and accepting for `Limits.pause`: even refusing costs time of other instances."""
-        if not self._held and self._acceptor is not None:
+        if not self._held and self._intake.acceptor is not None:
             self.counters.pauses += 1
             self._hold(True)
-            self._stall(self.limits.pause)
+            self._intake.rest(self.limits.pause)
 
     def _hold(self, held: bool) -> None:
         if held is not self._held:
@@ -343,46 +337,16 @@ class Listener:
             for connection in tuple(self._connections):
                 connection.hold(held)
 
-    def _stall(self, seconds: float) -> None:
-        """Stop accepting for some time; the kernel queues what arrives."""
-        if self._acceptor is None:
-            return
-        if self._resumer is not None:
-            self._resumer.cancel()
-        self._stalled = True
-        self._acceptor.pause()
-        self._resumer = asyncio.get_running_loop().call_later(seconds, self._resume_soon)
-
-    def _resume_soon(self) -> None:
-        self._resumer = None
-        self._resuming = asyncio.get_running_loop().create_task(self._resume())
-
-    async def _resume(self) -> None:
-        async with self._changing:
-            self._stalled = False
-            self._hold(False)
-            await self._start()
-
-    async def _start(self) -> None:
-        if self._acceptor is None:
-            return
-        try:
-            await self._acceptor.start()
-        except OSError as error:
-            self._log.warning("cannot accept connections", error=str(error))
-            self._stall(self.limits.pause)
-
     # --- TLS -----------------------------------------------------------------------------------
 
     def _admit(self) -> bool:
         """Whether another handshake may begin now; if not, accepting goes on by itself later."""
         now = self.clock.monotonic()
         cost = self.limits.handshake_cost
-        handshakes = self._acceptor.handshakes if isinstance(self._acceptor, TlsAcceptor) else 0
-        if self._beyond_cap() + handshakes >= self.limits.over_cap:
-            self._stall(self.limits.pause)
+        if self._beyond_cap() + self._intake.handshakes >= self.limits.over_cap:
+            self._intake.rest(self.limits.pause)
         elif not self._bucket.take(now, cost):
-            self._stall(self._bucket.wait(now, cost))
+            self._intake.rest(self._bucket.wait(now, cost))
         else:
             return True
         return False
@@ -392,7 +356,7 @@ class Listener:
 
     def _exhausted(self) -> None:
         self._log.warning("cannot accept connections", error="no file descriptors left")
-        self._stall(self.limits.pause)
+        self._intake.rest(self.limits.pause)
 
     # --- deadlines -----------------------------------------------------------------------------
 

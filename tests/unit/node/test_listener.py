@@ -235,10 +235,10 @@ async def test_a_peer_that_has_just_connected_is_answered_under_the_new_settings
 
 async def test_connections_in_the_kernels_queue_get_the_new_hop_limit() -> None:
     async with listening(Stage()) as stage:
-        stage.listener._stall(60)  # nothing is accepted: the connection waits in the kernel
+        stage.listener._intake.rest(60)  # nothing is accepted: the connection waits in the kernel
         sock = socket.create_connection(("127.0.0.1", stage.port))
         await stage.listener.change(stage.with_service(response_hop_limit=9), None)
-        await stage.listener._resume()
+        await stage.listener._intake.wake()
         await until(lambda: stage.listener.connections)
 
         assert live_hops(stage) == [9]
@@ -320,7 +320,7 @@ async def test_handshakes_under_way_end_with_the_setting() -> None:
     async with listening(Stage(https(), handshake=60.0), server_context()) as stage:
         before = _sockets()
         stalled = await stage.connect()
-        acceptor = stage.listener._acceptor
+        acceptor = stage.listener._intake.acceptor
         await until(lambda: acceptor.handshakes == 1)  # type: ignore[union-attr] # TLS is on
 
         await stage.listener.change(stage.with_service(protocol="http"), None)
