@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,14 +82,20 @@ class Dev:
         return self.process.wait(20)
 
 
-def start(state_dir: Path, *arguments: str, log: Path | None = None) -> Dev:
-    """Start `linklocal dev` and wait until everything answers."""
+def start(
+    state_dir: Path, *arguments: str, log: Path | None = None, user: Sequence[str] = ()
+) -> Dev:
+    """Start `linklocal dev` and wait until everything answers.
+
+    `user`: what runs it as somebody else, before the command.
+    """
     ready_file = state_dir.with_name(f"{state_dir.name}-ready.json")
     ready_file.unlink(missing_ok=True)
     log = log or state_dir.with_name(f"{state_dir.name}.log")
     with log.open("ab") as output:
         process = subprocess.Popen(
             [
+                *user,
                 sys.executable,
                 "-m",
                 "linklocal",
@@ -116,9 +122,9 @@ def start(state_dir: Path, *arguments: str, log: Path | None = None) -> Dev:
 
 
 @contextmanager
-def running(state_dir: Path, *arguments: str) -> Iterator[Dev]:
+def running(state_dir: Path, *arguments: str, user: Sequence[str] = ()) -> Iterator[Dev]:
     """A dev server inside the block."""
-    dev = start(state_dir, *arguments)
+    dev = start(state_dir, *arguments, user=user)
     try:
         yield dev
     finally:

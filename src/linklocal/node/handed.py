@@ -291,5 +291,8 @@ class HandedPlace(AddressPlace):
 
 
 def _stop(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it does not listen
-        sock.shutdown(socket.SHUT_RD)
+    # Only of one that listens: the kernel would keep the mark of a second `shutdown`, and reset every
+    # connection that is accepted later at its first byte.
+    with contextlib.suppress(OSError):
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            sock.shutdown(socket.SHUT_RD)

@@ -213,6 +213,18 @@ def test_a_namespace_that_cannot_be_checked_is_refused(sender: Sender) -> None:
     assert "belongs to another user" in done.stdout, done.stderr
 
 
+def _arrives(listener: socket.socket) -> bool:
+    """Whether bytes reach a connection that is accepted now."""
+    listener.settimeout(20)
+    with socket.create_connection((ADDRESS, 80), 20) as client:
+        accepted = [listener.accept()[0]]
+        while accepted[0].getpeername() != client.getsockname():  # of an earlier client
+            accepted[0] = listener.accept()[0]
+        with accepted[0]:
+            client.sendall(b"x")
+            return accepted[0].recv(1) == b"x"
+
+
 def test_exactly_one_of_both_listens(sender: Sender) -> None:
     sender.listener("http", 80)
     sender.listener("https", 443)
@@ -242,9 +254,11 @@ def test_exactly_one_of_both_listens(sender: Sender) -> None:
     secure.close()
     place.close()
     assert inside() == set()
+    place.close()  # nothing listens any more: a second time must not harm what is accepted later
     again = place.listen(HTTP)
     place.forget()
     assert inside() == {80}
+    assert namespaces.inside(sender.namespaces[0], lambda: _arrives(again))
     again.close()
     assert inside() == set()
 
