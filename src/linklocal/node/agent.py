@@ -55,10 +55,11 @@ from linklocal.node.link import Link, not_joined
 from linklocal.node.listener import Listener
 from linklocal.node.listeners import Listeners
 from linklocal.node.local_users import LocalUsers
+from linklocal.node.remote_listener import RemoteListener
 from linklocal.node.snapshot import Marker, Snapshot, read_documents
 from linklocal.node.status import Status
 from linklocal.node.tls import ListenerTls
-from linklocal.node.workers import RemoteListener, Workers, WorkerSettings
+from linklocal.node.workers import Workers, WorkerSettings
 from linklocal.settings import DEFAULT_REGION, NodeSettings
 
 CLOSE_SECONDS = 1.8  # what an ending node gives its requests in flight and its last events
