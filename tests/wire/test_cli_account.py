@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cloud import Cloud
 from live import Dev
+from processes import identity_token
 from terminal import Terminal
 
 from linklocal.cli.session import unverified_claims
@@ -22,17 +23,6 @@ def user(dev: Dev, tmp_path: Path) -> Terminal:
 def stranger(tmp_path: Path) -> Terminal:
     """A user of another machine."""
     return Terminal(tmp_path / "nothing", tmp_path / "config")
-
-
-def identity_token(dev: Dev, address: str) -> str:
-    from urllib.request import Request, urlopen
-
-    request = Request(
-        f"{address}/instance_identity/v1/token?version=2022-03-01",
-        data=b"{}", method="PUT", headers={"Metadata-Flavor": "ibm"},
-    )  # fmt: skip
-    with urlopen(request, timeout=10) as answer:
-        return str(json.load(answer)["access_token"])
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +92,7 @@ def test_login_with_an_identity_token(
     profile = cloud.profile()
     instance = cloud.vpc.get_instance(demo["id"]).result
     cloud.iam.create_link(profile["id"], "VSI", {"crn": instance["crn"]}, name="cli")
-    token = identity_token(dev, demo["metadata"])
+    token = identity_token(demo["metadata"])
     for typed in (profile["id"], profile["crn"], profile["name"]):
         if typed == profile["name"]:
             variables = {"IBMCLOUD_CR_TOKEN": token, "IBMCLOUD_CR_PROFILE": typed}

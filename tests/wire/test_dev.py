@@ -16,27 +16,11 @@ import pytest
 import requests
 from cloud import clients
 from live import Dev, clean_environment, linklocal, running, start
+from processes import identity_token, read
 
 MEMBERS = {
     "api", "iam", "console", "api_key", "account_id", "region", "ca_cert", "pid", "instances",
 }  # fmt: skip
-
-
-def identity_token(address: str) -> str:
-    answer = requests.put(
-        f"{address}/identity/v1/token?version=2025-08-26",
-        headers={"Metadata-Flavor": "ibm"},
-        timeout=5,
-    )
-    return str(answer.json()["access_token"])
-
-
-def read(address: str, token: str) -> requests.Response:
-    return requests.get(
-        f"{address}/metadata/v1/instance?version=2025-08-26",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=5,
-    )
 
 
 def comparable(dev: Dev) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from cloud import Cloud
 from ibm_cloud_sdk_core import ApiException
 from ibm_cloud_sdk_core.authenticators import BearerTokenAuthenticator, VPCInstanceAuthenticator
 from ibm_vpc import VpcV1
+from processes import identity_token, read
 
 ON = {"enabled": True}
 VERSIONS = ["2022-03-01", "2025-08-26"]
@@ -150,37 +151,17 @@ def test_a_rule_admits_an_instance_without_a_link(cloud: Cloud) -> None:
     assert iam_token(cloud.dev.address(instance["id"]), iam_profile_id=profile["id"])
 
 
-def identity_token(address: str) -> str:
-    answer = requests.put(
-        f"{address}/identity/v1/token",
-        params={"version": "2025-08-26"},
-        headers={"Metadata-Flavor": "ibm"},
-        timeout=5,
-    )
-    token: str = answer.json()["access_token"]
-    return token
-
-
-def read_instance(address: str, token: str) -> requests.Response:
-    return requests.get(
-        f"{address}/metadata/v1/instance",
-        params={"version": "2025-08-26"},
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=5,
-    )
-
-
 def test_a_token_is_good_on_its_own_instance_only_and_not_after_a_stop(cloud: Cloud) -> None:
     one, two = cloud.create(metadata_service=ON), cloud.create(metadata_service=ON)
     address_one, address_two = cloud.dev.address(one["id"]), cloud.dev.address(two["id"])
     token = identity_token(address_one)
 
-    own, foreign = read_instance(address_one, token), read_instance(address_two, token)
+    own, foreign = read(address_one, token), read(address_two, token)
     cloud.vpc.create_instance_action(one["id"], "stop")
     cloud.wait(one["id"], "stopped")
     cloud.vpc.create_instance_action(one["id"], "start")
     cloud.wait(one["id"], "running")
-    after_stop = read_instance(cloud.dev.address(one["id"]), token)
+    after_stop = read(cloud.dev.address(one["id"]), token)
 
     assert own.status_code == 200
     assert own.json()["id"] == one["id"]
