@@ -35,6 +35,7 @@ from linklocal.errors import (
     Unsupported,
 )
 from linklocal.iam import problems
+from linklocal.server.hidden import clean, without_secrets
 from linklocal.server.validation import problems_of
 
 log = structlog.get_logger()
@@ -135,6 +136,7 @@ def _answer(
     scope: Scope, status: int, found: tuple[Problem, ...], headers: Mapping[str, str]
 ) -> JSONResponse:
     state = scope.setdefault("state", {})
+    found = tuple(clean(problem) for problem in found)
     state["problems"] = found  # for the audit of this call
     trace = state.get("request_id", "")
     path: str = scope["path"]
@@ -220,7 +222,10 @@ def _identity_errors(
         if details is not None:
             item["details"] = details
         errors.append(item)
-    context = {"transaction_id": trace, "operation": f"{scope['method']} {scope['path']}"}
+    context = {
+        "transaction_id": trace,
+        "operation": without_secrets(f"{scope['method']} {scope['path']}"),
+    }
     return {"context": context, "status_code": str(status), "errors": errors, "trace": trace}
 
 
@@ -255,7 +260,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def on_crash(request: Request, error: Exception) -> JSONResponse:
         trace = request.scope.get("state", {}).get("request_id", "")
-        log.error("Request failed", path=request.url.path, trace=trace, exc_info=error)
+        path = without_secrets(request.url.path)
+        log.error("Request failed", path=path, trace=trace, exc_info=error)
         problem = Problem(
             "internal_error",
             f"linklocal failed here. The server's log has the reason under {trace}.",
