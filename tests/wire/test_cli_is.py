@@ -114,6 +114,21 @@ def test_the_layout_of_an_api_failure(user: Terminal) -> None:
     ]
     assert lines[4] == "Error target name: id, type: parameter"
     assert lines[5].startswith("Trace ID: ")
+    assert lines[-1] == "Next: linklocal is instances"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"),
+    [
+        (("is", "zone", "us-south-9"), "linklocal is zones"),
+        (("is", "key-create", "k", "no-key"), "linklocal is key-create --help"),
+        (("node", "place", "nobody", "dev"), "linklocal node list"),
+    ],
+)
+def test_a_failure_names_the_next_command(
+    user: Terminal, arguments: tuple[str, ...], step: str
+) -> None:
+    assert step in user.refused(*arguments).splitlines()[-1]
 
 
 def test_a_name_that_is_not_there(user: Terminal) -> None:

@@ -24,10 +24,8 @@ _NEXT_BY_CODE = {
     "BXNIM0415E": "Make a new key (`linklocal iam api-key-create`), or give the right one with --apikey.",
 }
 _NEXT_BY_STATUS = {
-    400: "Change what the message names and run the command again; --help shows the options.",
     401: "Log in again: linklocal login --apikey KEY",
-    403: "Ask an administrator for the role that the message names.",
-    404: "List what there is: the plural of the command, for example `linklocal is instances`.",
+    403: "Do what the message says is needed; roles are given by an administrator.",
     409: "Bring the resource into the state that the message names, then run the command again.",
     429: "Wait a moment, then run the command again.",
     501: "Leave it out: linklocal does not have this.",
@@ -84,8 +82,20 @@ def print_api_failure(error: ApiException) -> None:
     if error.status_code is not None and error.status_code >= 500:
         fallback = f"Look into the server's log for {trace}."
     else:
-        fallback = _NEXT_BY_STATUS.get(error.status_code or 0, "Run the command again.")
+        fallback = _NEXT_BY_STATUS.get(error.status_code or 0) or _next_by_command()
     print_failure("\n".join(lines), _NEXT_BY_CODE.get(code, fallback))
+
+
+def _next_by_command() -> str:
+    """The listing of what the running command names, or else its help."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.parent is None:
+        return "linklocal --help"
+    group, path = context.parent.command, context.parent.command_path
+    listing = f"{context.info_name}s"
+    if isinstance(group, click.Group) and listing in group.commands:
+        return f"{path} {listing}"
+    return f"Change what the message names; the options are in {context.command_path} --help"
 
 
 def _body(error: ApiException) -> dict[str, Any]:
