@@ -38,16 +38,40 @@ class AccessPages:
         one = "/profiles/{id}"
         return [
             Route("/profiles", get(self.profiles)),
-            Route("/profiles", change(self.create_profile), methods=["POST"]),
+            Route("/profiles", change(self.create_profile, "POST /v1/profiles"), methods=["POST"]),
             Route(one, get(self.profile)),
-            Route(f"{one}/delete", change(self.delete_profile), methods=["POST"]),
-            Route(f"{one}/links", change(self.create_link), methods=["POST"]),
-            Route(f"{one}/links/{{link}}/delete", change(self.delete_link), methods=["POST"]),
-            Route(f"{one}/rules", change(self.create_rule), methods=["POST"]),
-            Route(f"{one}/rules/{{rule}}/delete", change(self.delete_rule), methods=["POST"]),
+            Route(
+                f"{one}/delete",
+                change(self.delete_profile, "DELETE /v1/profiles/{id}"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/links",
+                change(self.create_link, "POST /v1/profiles/{id}/links"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/links/{{link}}/delete",
+                change(self.delete_link, "DELETE /v1/profiles/{id}/links/{link}"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/rules",
+                change(self.create_rule, "POST /v1/profiles/{id}/rules"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/rules/{{rule}}/delete",
+                change(self.delete_rule, "DELETE /v1/profiles/{id}/rules/{rule}"),
+                methods=["POST"],
+            ),
             Route("/api-keys", get(self.api_keys)),
-            Route("/api-keys", change(self.create_api_key), methods=["POST"]),
-            Route("/api-keys/{id}/delete", change(self.delete_api_key), methods=["POST"]),
+            Route("/api-keys", change(self.create_api_key, "POST /v1/apikeys"), methods=["POST"]),
+            Route(
+                "/api-keys/{id}/delete",
+                change(self.delete_api_key, "DELETE /v1/apikeys/{id}"),
+                methods=["POST"],
+            ),
         ]
 
     def _read(self, model: type[Model], body: dict[str, Any]) -> Model:
@@ -75,6 +99,7 @@ class AccessPages:
             made = await self._iam.profiles.create(visit.caller, self._read(ProfilePrototype, body))
         except DomainError as error:
             return await self.profiles(visit, self._pages.said(error))
+        visit.made(made)
         return self._pages.to(f"/profiles/{made['id']}", "Created.")
 
     async def profile(self, visit: Visit, said: Said | None = None) -> Response:
@@ -119,7 +144,9 @@ class AccessPages:
             "link": {"crn": visit.form.get("crn")},
         }
         try:
-            await self._iam.links.create(visit.caller, id, self._read(LinkPrototype, body))
+            visit.made(
+                await self._iam.links.create(visit.caller, id, self._read(LinkPrototype, body))
+            )
         except DomainError as error:
             return await self.profile(visit, self._pages.said(error))
         return self._pages.to(f"/profiles/{id}", "Link added.")
@@ -146,7 +173,9 @@ class AccessPages:
             ],
         }
         try:
-            await self._iam.rules.create(visit.caller, id, self._read(RulePrototype, body))
+            visit.made(
+                await self._iam.rules.create(visit.caller, id, self._read(RulePrototype, body))
+            )
         except DomainError as error:
             return await self.profile(visit, self._pages.said(error))
         return self._pages.to(f"/profiles/{id}", "Condition added.")
@@ -189,6 +218,7 @@ class AccessPages:
             )
         except DomainError as error:
             return await self.api_keys(visit, self._pages.said(error))
+        visit.made(made)
         return await self.api_keys(visit, made=made)
 
     async def delete_api_key(self, visit: Visit) -> Response:

@@ -45,10 +45,11 @@ class CreatePages:
         get, change = self._pages.get, self._pages.change
         made = []
         for path, kind in (("/instances", "instance"), ("/templates", "template")):
+            api = "/v1/instances" if kind == "instance" else "/v1/instance/templates"
             page = _Bound(self, "instance" if kind == "instance" else "template")
             made += [
                 Route(f"{path}/new", get(page.new)),
-                Route(f"{path}/new", change(page.create), methods=["POST"]),
+                Route(f"{path}/new", change(page.create, f"POST {api}"), methods=["POST"]),
                 Route(f"{path}/new/part", change(page.part), methods=["POST"]),
                 Route(f"{path}/new/sample", change(page.sample), methods=["POST"]),
             ]
@@ -137,6 +138,7 @@ class CreatePages:
                 made, _ = await self._services.instances.create(visit.caller, prototype)
         except DomainError as error:
             return await self.show(visit, kind, visit.form, self._pages.said(error))
+        visit.made(made)
         path = "/instances" if kind == "instance" else "/templates"
         return self._pages.to(f"{path}/{made['id']}", "Created.")
 

@@ -24,8 +24,16 @@ class TemplatePages:
         return [
             Route("/templates", get(self.list)),
             Route(one, get(self.details)),
-            Route(f"{one}/rename", change(self.rename), methods=["POST"]),
-            Route(f"{one}/delete", change(self.delete), methods=["POST"]),
+            Route(
+                f"{one}/rename",
+                change(self.rename, "PATCH /v1/instance/templates/{id}"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/delete",
+                change(self.delete, "DELETE /v1/instance/templates/{id}"),
+                methods=["POST"],
+            ),
         ]
 
     async def list(self, visit: Visit) -> Response:
@@ -42,7 +50,7 @@ class TemplatePages:
             patch = TemplatePatch.model_validate({"name": visit.form.get("name").strip()})
         except ValidationError as error:
             raise self._pages.checked(error) from error
-        await self._services.templates.update(visit.caller, id, patch)
+        visit.made(await self._services.templates.update(visit.caller, id, patch))
         return self._pages.to(f"/templates/{id}", "Renamed.")
 
     async def delete(self, visit: Visit) -> Response:

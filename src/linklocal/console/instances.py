@@ -39,14 +39,30 @@ class InstancePages:
             Route("/instances/rows", get(self.rows)),
             Route(one, get(self.details)),
             Route(f"{one}/metadata", get(self.metadata)),
-            Route(f"{one}/metadata", change(self.set_metadata), methods=["POST"]),
+            Route(
+                f"{one}/metadata",
+                change(self.set_metadata, "PATCH /v1/instances/{id}"),
+                methods=["POST"],
+            ),
             Route(f"{one}/preview", get(self.preview)),
             Route(f"{one}/status", get(self.status)),
             Route(f"{one}/calls", get(self.calls)),
-            Route(f"{one}/rename", change(self.rename), methods=["POST"]),
-            Route(f"{one}/action", change(self.act), methods=["POST"]),
-            Route(f"{one}/restart", change(self.set_restart), methods=["POST"]),
-            Route(f"{one}/delete", change(self.delete), methods=["POST"]),
+            Route(
+                f"{one}/rename", change(self.rename, "PATCH /v1/instances/{id}"), methods=["POST"]
+            ),
+            Route(
+                f"{one}/action",
+                change(self.act, "POST /v1/instances/{id}/actions"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/restart",
+                change(self.set_restart, "PATCH /v1/instances/{id}"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{one}/delete", change(self.delete, "DELETE /v1/instances/{id}"), methods=["POST"]
+            ),
         ]
 
     # The list
@@ -149,6 +165,7 @@ class InstancePages:
             except ValidationError as error:
                 raise self._pages.checked(error) from error
             instance, _ = await self._services.instances.update(visit.caller, id, patch, None)
+            visit.made(instance)
         except DomainError as error:
             said = self._pages.said(error)
             instance, _ = await self._services.instances.get(visit.caller, id)
@@ -200,7 +217,8 @@ class InstancePages:
             patch = InstancePatch.model_validate(body)
         except ValidationError as error:
             raise self._pages.checked(error) from error
-        await self._services.instances.update(visit.caller, id, patch, None)
+        instance, _ = await self._services.instances.update(visit.caller, id, patch, None)
+        visit.made(instance)
         return self._pages.to(f"/instances/{id}", notice)
 
     async def act(self, visit: Visit) -> Response:
@@ -213,7 +231,7 @@ class InstancePages:
             action = InstanceActionPrototype.model_validate(body)
         except ValidationError as error:
             raise self._pages.checked(error) from error
-        await self._services.instances.act(visit.caller, id, action)
+        visit.made(await self._services.instances.act(visit.caller, id, action))
         back = "/instances" if visit.form.get("back") == "list" else f"/instances/{id}"
         return self._pages.to(back, f"Asked to {action.type}.")
 

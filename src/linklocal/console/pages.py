@@ -7,7 +7,7 @@ same caller. Nothing here knows a resource.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +51,11 @@ class Visit:
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
+
+    def made(self, view: Mapping[str, Any]) -> None:
+        """Leave `id`, `crn` and `type` of what was made or changed, for the audit."""
+        named = {name: view.get(name) for name in ("id", "crn", "type")}
+        self.request.state.made = {n: v for n, v in named.items() if isinstance(v, str)}
 
     def query(self, name: str) -> str:
         return self.request.query_params.get(name, "")
@@ -128,6 +133,9 @@ class Pages:
         self, template: str, visit: Visit | None, status: int = 200, /, **values: Any
     ) -> HTMLResponse:
         """A page or a part of one. Names that a template does not get are errors, not blanks."""
+        told = values.get("said")
+        if visit and isinstance(told, Said) and told.problems:
+            visit.request.state.problems = told.problems  # for the audit of this change
         context = {
             "csrf": visit.session.csrf if visit else "",
             "who": (visit.caller.email or visit.caller.iam_id) if visit else "",
@@ -170,25 +178,36 @@ class Pages:
         """The endpoint of a page that only reads."""
         return self._endpoint(page, change=False)
 
-    def change(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint of a change: the form must carry the session's token."""
-        return self._endpoint(page, change=True)
+    def change(self, page: Page, operation: str = "") -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint of a change: the form must carry the session's token.
 
-    def _endpoint(self, page: Page, *, change: bool) -> Callable[[Request], Awaitable[Response]]:
+        `operation`: the API's operation that does the same, with this route's parameters in its path
+        (`DELETE /v1/keys/{id}`). The audit records the change as that; none: no change of a resource.
+        """
+        return self._endpoint(page, change=True, operation=operation)
+
+    def _endpoint(
+        self, page: Page, *, change: bool, operation: str = ""
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             signed_in = await self.sessions.read(request.cookies.get(COOKIE), self.issuer(request))
             if signed_in is None:
                 return self._sign_in_first(request)
+            request.state.caller = signed_in.caller
+            if operation:
+                request.state.performed = operation.format(**request.path_params)
             form = await read_form(request) if change else Form({})
             visit = Visit(request, signed_in.caller, signed_in.session, form)
             if change and not secrets.compare_digest(
                 form.get("csrf").encode(), visit.session.csrf.encode()
             ):
                 message = "This page is out of date: load it again, then repeat what you did."
+                request.state.problems = (Problem("not_authorized", message),)
                 return self.refused(visit, 403, message)
             try:
                 response = await page(visit)
             except DomainError as error:
+                request.state.problems = error.problems
                 response = self.refused(
                     visit, self._status_of(error), " ".join(p.message for p in error.problems)
                 )

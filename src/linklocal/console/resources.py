@@ -36,8 +36,12 @@ class ResourcePages:
         get, change = self._pages.get, self._pages.change
         return [
             Route("/ssh-keys", get(self.ssh_keys)),
-            Route("/ssh-keys", change(self.create_ssh_key), methods=["POST"]),
-            Route("/ssh-keys/{id}/delete", change(self.delete_ssh_key), methods=["POST"]),
+            Route("/ssh-keys", change(self.create_ssh_key, "POST /v1/keys"), methods=["POST"]),
+            Route(
+                "/ssh-keys/{id}/delete",
+                change(self.delete_ssh_key, "DELETE /v1/keys/{id}"),
+                methods=["POST"],
+            ),
             Route("/images", get(self.images)),
             Route("/vpcs", get(self.vpcs)),
             Route("/subnets", get(self.subnets)),
@@ -63,7 +67,7 @@ class ResourcePages:
                 prototype = KeyPrototype.model_validate(body)
             except ValidationError as error:
                 raise self._pages.checked(error) from error
-            await self._services.keys.create(visit.caller, prototype)
+            visit.made(await self._services.keys.create(visit.caller, prototype))
         except DomainError as error:
             return await self.ssh_keys(visit, self._pages.said(error))
         return self._pages.to("/ssh-keys", "Created.")

@@ -200,7 +200,7 @@ class Audit:
                 self._operations = Operations(self._document()["paths"])
             found = self._operations.find(scope["method"], scope["path"])
         if found is None:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._console(scope, send))
             return
         operation, parameters = found
         held: list[Message] = []
@@ -216,6 +216,25 @@ class Audit:
                 await send(one)
 
         await self.app(scope, receive, hold)
+
+    def _console(self, scope: Scope, send: Send) -> Send:
+        """Records a change through the console as the API's operation that does the same.
+
+        The console leaves in `scope["state"]` which one (`performed`: method and path) and what would be
+        read of the API's answer (`made`). Its pages and streams pass as they come.
+        """
+
+        async def send_recorded(message: Message) -> None:
+            state = scope.get("state", {})
+            performed = state.get("performed")
+            if message["type"] == "http.response.start" and performed and self._operations:
+                method, _, path = performed.partition(" ")
+                if (found := self._operations.find(method, path)) is not None:
+                    call = _performed(found[0], found[1], state, int(message["status"]))
+                    await self._record(events_of(call, self._clock))
+            await send(message)
+
+        return send_recorded
 
     async def _record(self, new: list[Event]) -> None:
         if not new:
@@ -258,6 +277,26 @@ def _call(
         login=state.get("login"),
         problems=state.get("problems", ()),
         answer=_facts(body) if changed else {},
+    )
+
+
+_SUCCESS = {"POST": 201, "PATCH": 200, "DELETE": 204}
+
+
+def _performed(
+    operation: Operation, parameters: Mapping[str, str], state: Mapping[str, Any], status: int
+) -> Call:
+    """A change through the console, with the status that the API would have answered."""
+    return Call(
+        operation=operation,
+        parameters=parameters,
+        status=status if status >= 400 else _SUCCESS[operation.method],
+        trace=state["request_id"],
+        correlation_id=state["correlation_id"],
+        caller=state.get("caller"),
+        login=None,
+        problems=state.get("problems", ()),
+        answer=state.get("made", {}) if status < 400 else {},
     )
 
 
