@@ -34,7 +34,8 @@ MARK = "lljoin-"  # begins every join token, so that a leaked one is recognised
 UNAUTHENTICATED = "unauthenticated"  # metadata contract 2.3
 # Longer than a node request can be accepted: its life and the leeway on both sides.
 REQUESTS_KEPT = timedelta(seconds=tokens.NODE_REQUEST_LIFE + 60)
-_PRUNE_AT_MOST = 200
+PRUNE_INTERVAL = timedelta(seconds=1)
+_PRUNE_AT_MOST = 2000
 _KID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -214,6 +215,9 @@ class NodeAuthenticator:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        # Of each node the key that it signed with last, parsed: one entry a node, replaced with its key.
+        self._parsed: dict[str, tuple[dict[str, Any], tokens.PublicKeys]] = {}
+        self._pruned_at: datetime | None = None
 
     async def authenticate(
         self, authorization: str | None, *, method: str, path: str, body: bytes
@@ -242,7 +246,7 @@ class NodeAuthenticator:
             raise NotAuthenticated(
                 "The key that signed this request is no node's: enrol the node.", code=NODE_UNKNOWN
             )
-        keys = tokens.PublicKeys([node["control_jwk"]])
+        keys = self._keys_of(node["id"], node["control_jwk"])
         try:
             claims = tokens.verify_node_request(
                 token, keys, method=method, path=path, body=body, now=now
@@ -260,6 +264,21 @@ class NodeAuthenticator:
             raise _refused("This request was accepted before: sign a new one.")
         return NodeCaller(NodeId(node["id"]), node["name"], node["region"])
 
+    def _keys_of(self, node_id: str, jwk: dict[str, Any]) -> tokens.PublicKeys:
+        """The key in the database just now; parsing is what is saved."""
+        known = self._parsed.get(node_id)
+        if known is None or known[0] != jwk:
+            known = self._parsed[node_id] = (jwk, tokens.PublicKeys([jwk]))
+        return known[1]
+
+    def _is_prune_due(self, now: datetime) -> bool:
+        """At most once a second; a clock that was set back does not stop it."""
+        last = self._pruned_at
+        if last is not None and timedelta() <= now - last < PRUNE_INTERVAL:
+            return False
+        self._pruned_at = now
+        return True
+
     async def _is_first(self, node_id: str, jti: Any, now: datetime) -> bool:
         """Remember the request. Whether it had not been remembered before."""
         r = node_requests.c
@@ -273,7 +292,8 @@ class NodeAuthenticator:
         )
         row = {"id": _sha256(json.dumps([node_id, jti])), "expires_at": now + REQUESTS_KEPT}
         async with self._database.transaction() as connection:
-            await connection.execute(delete(node_requests).where(r.id.in_(stale)))
+            if self._is_prune_due(now):
+                await connection.execute(delete(node_requests).where(r.id.in_(stale)))
             new = await connection.execute(insert_new(connection, node_requests).values(row))
             return new.first() is not None
 
