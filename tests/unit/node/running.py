@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.server import JOIN_TOKEN, FakeServer
+from live import first_port
 from pydantic import SecretStr
 
 from linklocal.clock import Clock, SystemClock
@@ -25,12 +26,12 @@ DEADLINE = 10.0
 
 
 def settings(folder: Path, server: FakeServer | None = None, **changes: Any) -> NodeSettings:
-    """Of a node with loopback ports from 28775 on, which joins `server`."""
+    """Of a node with loopback ports of this test worker, which joins `server`."""
     values: dict[str, Any] = {
         "state_dir": folder / "node",
         "node_name": "host-1",
         "loopback_ports": True,
-        "loopback_port_base": 28775,
+        "loopback_port_base": first_port(),
         "join_token": SecretStr(JOIN_TOKEN),
     }
     if server is not None:
