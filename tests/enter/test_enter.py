@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import re
-import select
 import signal
 import subprocess
 import sys
@@ -196,45 +193,6 @@ def relays(inside: Inside) -> int:
     return sum(
         " enter " in line and str(inside.dev.state_dir) in line for line in listed.splitlines()
     )
-
-
-def test_a_terminal_and_its_job_control(inside: Inside) -> None:
-    """Ctrl-C ends the command in front and not the shell, Ctrl-Z stops it: the shell has the terminal."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execvpe(inside.command("demo")[0], inside.command("demo"), inside.environment())
-    seen = ""
-
-    def expect(text: str) -> None:
-        nonlocal seen
-        while not re.search(text, seen):
-            readable, _, _ = select.select([terminal], [], [], 60)
-            assert readable, seen
-            seen += os.read(terminal, 4096).decode(errors="replace")
-        seen = seen[re.search(text, seen).end() :]  # type: ignore[union-attr]  # just found
-
-    def type_(text: str) -> None:
-        os.write(terminal, text.encode())
-
-    try:
-        expect("Leave with")
-        type_("set -m; test -t 0 && echo on a ter''minal\n")
-        expect("on a terminal")
-        type_("echo be''fore; sleep 1000\n")
-        expect("before")
-        type_("\x03")
-        type_("echo af''ter $?\n")
-        expect("after 130")
-        type_("echo be''fore; sleep 1000\n")
-        expect("before")
-        type_("\x1a")
-        type_("jobs; kill %1; echo st''ill here\n")
-        expect("(?i)stopped")
-        expect("still here")
-        type_("exit 5\n")
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
-    finally:
-        os.close(terminal)
 
 
 @pytest.mark.root

@@ -17,6 +17,7 @@ import ctypes
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,9 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
+        # Where PATH has a folder that is closed to this user, exec would speak of permission.
+        if "/" not in command[0] and shutil.which(command[0], path=environment.get("PATH")) is None:
+            raise FileNotFoundError
         os.execvpe(command[0], list(command), dict(environment))  # noqa: S606 - what the user typed
     except FileNotFoundError as error:
         raise OperatorError(
