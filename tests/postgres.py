@@ -36,6 +36,27 @@ OPTIONS = {
 }
 
 
+_END_OTHERS = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+# Foreign keys are not looked at meanwhile; sequences begin anew, as in a fresh copy.
+_EMPTY = """
+    DO $$
+    DECLARE name text;
+    BEGIN
+        SET LOCAL session_replication_role = replica;
+        FOR name IN SELECT tablename FROM pg_tables
+            WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        LOOP
+            EXECUTE format('DELETE FROM %I', name);
+        END LOOP;
+        FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'
+        LOOP
+            EXECUTE format('ALTER SEQUENCE %I RESTART', name);
+        END LOOP;
+    END $$"""
+
+
 def binaries() -> Path | None:
     """The folder with the newest installed `initdb` and `postgres`, or None."""
     found = [p.parent for p in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
@@ -76,6 +97,12 @@ class PostgresServer:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         self.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         return name
+
+    def empty(self, name: str) -> None:
+        """Every table as after the migration, whoever is still connected. Far cheaper than a new copy."""
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            connection.execute(_END_OTHERS)
+            connection.execute(_EMPTY)
 
     def drop(self, name: str) -> None:
         """Remove a database and end whatever is still connected to it."""
