@@ -1,8 +1,8 @@
 """`kill -9` of `linklocal dev` at random moments of creates, patches and deletes; then the invariants.
 
-Each round starts the server on the same state folder, lets several clients change things, kills the
-process while requests are in flight, starts it again and compares what was acknowledged with what is
-there. The seed is printed and can be given: LINKLOCAL_TEST_SEED.
+In each round several clients change things, the process is killed while requests are in flight, the
+database is looked at as the kill left it, and the next process on the same state folder is asked for
+everything that was acknowledged. The seed is printed and can be given: LINKLOCAL_TEST_SEED.
 """
 
 from __future__ import annotations
@@ -131,10 +131,18 @@ class Client:
         del self.known[known.id]
 
 
-def play_round(state_dir: Path, seed: int) -> bool:
-    """One life of the server, ended by SIGKILL. Whether a request was in flight at that moment."""
+@dataclass
+class Acknowledged:
+    """What a killed server had promised: each instance's state, and the profile that links are to."""
+
+    instances: dict[str, Known]
+    profile_id: str
+    in_flight: bool  # whether a request was under way when it was killed
+
+
+def live_and_be_killed(dev: Dev, seed: int) -> Acknowledged:
+    """Changes from several clients, ended by SIGKILL at a random moment."""
     chance = random.Random(seed)
-    dev = start(state_dir)
     cloud = clients(dev)
     profiles = cloud.iam.list_profiles(account_id=cloud.account_id).result["profiles"]
     profile = next(p for p in profiles if p["name"] == "other-profile")
@@ -149,9 +157,8 @@ def play_round(state_dir: Path, seed: int) -> bool:
         dev.process.wait(10)
         for future in running:
             future.result(30)
-    acknowledged = {k.id: k for worker in workers for k in worker.known.values()}
-    compare(state_dir, acknowledged, profile["id"])
-    return in_flight
+    known = {k.id: k for worker in workers for k in worker.known.values()}
+    return Acknowledged(known, profile["id"], in_flight)
 
 
 def thin_out(cloud: Cloud) -> None:
@@ -162,18 +169,13 @@ def thin_out(cloud: Cloud) -> None:
             cloud.vpc.delete_instance(instance["id"])
 
 
-def compare(state_dir: Path, acknowledged: dict[str, Known], profile_id: str) -> None:
-    """Start again: everything acknowledged is there, nothing else is half there."""
-    dev = start(state_dir)
-    try:
-        cloud = clients(dev)
-        links = {link["link"]["crn"] for link in cloud.links(profile_id)}
-        for known in acknowledged.values():
-            check_one(cloud, known, links)
-        wait_for_settled(cloud, dev)
-    finally:
-        assert dev.stop() == 0
-    check_database(state_dir)
+def compare(dev: Dev, acknowledged: Acknowledged) -> None:
+    """On a server that was started again: everything acknowledged is there, nothing else is half there."""
+    cloud = clients(dev)
+    links = {link["link"]["crn"] for link in cloud.links(acknowledged.profile_id)}
+    for known in acknowledged.instances.values():
+        check_one(cloud, known, links)
+    wait_for_settled(cloud, dev)
 
 
 def check_one(cloud: Cloud, known: Known, links: set[str]) -> None:
@@ -210,10 +212,17 @@ def play(state_dir: Path, rounds: int) -> None:
     seed = int(os.environ.get("LINKLOCAL_TEST_SEED", time.time_ns() % 10**6))
     print(f"seed {seed}, {rounds} rounds")
     hits, revision = 0, 0
+    dev = start(state_dir)
     for n in range(rounds):
-        hits += play_round(state_dir, seed + n)
+        acknowledged = live_and_be_killed(dev, seed + n)
+        check_database(state_dir)  # as the kill left it: no start may have mended it
+        dev = start(state_dir)
+        compare(dev, acknowledged)
+        hits += acknowledged.in_flight
         revision_before, revision = revision, node_revision(state_dir)
         assert revision >= revision_before  # a kill may come before the first change
+    assert dev.stop() == 0
+    check_database(state_dir)
     print(f"a request was in flight at {hits} of {rounds} kills")
 
     assert hits * 3 >= rounds
