@@ -89,6 +89,35 @@ def guest() -> Iterator[Callable[[], Guest]]:
         ip("netns", "del", netns)
 
 
+@dataclass(frozen=True)
+class Wire:
+    """A device of the host and, at its other end, the one guest behind it."""
+
+    device: str
+    guest: Guest
+
+
+@pytest.fixture
+def wire(guest: Callable[[], Guest]) -> Iterator[Callable[[], Wire]]:
+    """Makes guests at a device of the host, which has the service's address there; all have one address."""
+    made: list[str] = []
+
+    def make() -> Wire:
+        inside, device = guest(), f"llt{os.getpid()}-{next(_numbers)}"
+        peer = ("peer", "name", "linklocal0", "netns", inside.netns)
+        ip("link", "add", "name", device, "type", "veth", *peer)
+        made.append(device)
+        ip("addr", "add", f"{ADDRESS}/32", "peer", "169.254.7.2", "dev", device)
+        ip("link", "set", device, "up")
+        ip("-n", inside.netns, "addr", "add", "169.254.7.2", "peer", ADDRESS, "dev", "linklocal0")
+        ip("-n", inside.netns, "link", "set", "linklocal0", "up")
+        return Wire(device, inside)
+
+    yield make
+    for device in made:
+        ip("link", "del", device)
+
+
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     if os.geteuid() != 0:

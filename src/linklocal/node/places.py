@@ -17,6 +17,8 @@ from linklocal.document import MetadataService
 from linklocal.ids import InstanceId
 from linklocal.node import namespaces
 from linklocal.node.hosts import ADDRESS, NAME, HostPolicy
+from linklocal.node.nftables import DeviceLimit, unsupported
+from linklocal.node.rtnetlink import Netlink
 from linklocal.node.sockets import NotAttached, hops, listening_socket
 
 NAMED = Path("/run/netns")  # where `ip netns` keeps its namespaces
@@ -213,6 +215,7 @@ class DevicePlace(AddressPlace):
     ) -> None:
         super().__init__(id, instance_id, silent=silent)
         self._device = device
+        self._limit: DeviceLimit | None = None
 
     @property
     def where(self) -> str:
@@ -225,21 +228,44 @@ class DevicePlace(AddressPlace):
         if self._device == "lo":
             raise NotAttached("The device lo is every local user's: it has no one guest.")
         try:
+            if self._limit is None:
+                self._limit = self._limited(hops(settings))
             return listening_socket(ADDRESS, self.port(settings), settings, device=self._device)
         except OSError as error:
+            self.close()
             reasons = {
                 errno.ENODEV: "it is not there",
                 errno.EPERM: "the node needs root for this",
                 errno.EADDRINUSE: "something else listens there",
             }
-            why = reasons.get(error.errno or 0, error.strerror)
-            raise NotAttached(f"The device {self._device} cannot be attached: {why}.") from error
+            raise self._not_attached(reasons.get(error.errno or 0, error.strerror)) from error
+
+    def _limited(self, hop_limit: int) -> DeviceLimit:
+        with Netlink() as netlink:
+            link = netlink.link(self._device)
+        if link is None:
+            raise self._not_attached("it is not there")
+        try:
+            return DeviceLimit(self._device, ADDRESS, hop_limit, routed=link.kind == "vrf")
+        except OSError as error:
+            if not unsupported(error):
+                raise
+            raise self._not_attached(
+                "this kernel cannot keep all packets there within the hop limit; that takes nf_tables with "
+                "its egress hook, of Linux 5.16 or later"
+            ) from error
+
+    def _not_attached(self, why: str | None) -> NotAttached:
+        return NotAttached(f"The device {self._device} cannot be attached: {why}.")
 
     def apply(self, settings: MetadataService) -> None:
-        """Nothing: other traffic of the host must keep its TTL."""
+        if self._limit is not None:
+            self._limit.set(hops(settings))
 
     def close(self) -> None:
-        """Nothing: the device is not the node's."""
+        limit, self._limit = self._limit, None
+        if limit is not None:
+            limit.close()
 
 
 def process_start(pid: int) -> int | None:

@@ -10,10 +10,11 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+from linklocal.node.netlink import NESTED, attribute, attributes, text
 
 # Linux numbers (linux/rtnetlink.h, linux/if_link.h); the socket module does not name them.
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
@@ -25,7 +26,6 @@ _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
-_NESTED = 0x8000
 _UP = 0x1
 _TABLE_MAIN, _PROTO_STATIC, _SCOPE_UNIVERSE, _TYPE_UNICAST = 254, 4, 0, 1
 _IFINFO = struct.Struct("=BBHiII")
@@ -65,31 +65,31 @@ class Netlink:
     def link(self, name: str) -> Link | None:
         """The interface of that name, if there is one."""
         try:
-            answer = self._ask(_GETLINK, 0, _ifinfo() + _attribute(_IFNAME, _text(name)))
+            answer = self._ask(_GETLINK, 0, _ifinfo() + attribute(_IFNAME, text(name)))
         except OSError as error:
             if error.errno == errno.ENODEV:
                 return None
             raise
         index = _IFINFO.unpack_from(answer)[3]
-        values = dict(_attributes(answer[_IFINFO.size :]))
-        info = dict(_attributes(values.get(_LINKINFO, b"")))
+        values = dict(attributes(answer[_IFINFO.size :]))
+        info = dict(attributes(values.get(_LINKINFO, b"")))
         return Link(
             index, name, _string(info.get(_INFO_KIND, b"")), _string(values.get(_IFALIAS, b""))
         )
 
     def add_veth(self, name: str, peer: str, peer_namespace: int) -> None:
         """Make a pair: `name` here, `peer` in the namespace of that descriptor."""
-        other = _ifinfo() + _attribute(_IFNAME, _text(peer))
-        other += _attribute(_NET_NS_FD, struct.pack("=i", peer_namespace))
-        data = _attribute(_VETH_INFO_PEER | _NESTED, other)
-        info = _attribute(_INFO_KIND, b"veth\0") + _attribute(_INFO_DATA | _NESTED, data)
-        body = _attribute(_IFNAME, _text(name)) + _attribute(_LINKINFO | _NESTED, info)
+        other = _ifinfo() + attribute(_IFNAME, text(peer))
+        other += attribute(_NET_NS_FD, struct.pack("=i", peer_namespace))
+        data = attribute(_VETH_INFO_PEER | NESTED, other)
+        info = attribute(_INFO_KIND, b"veth\0") + attribute(_INFO_DATA | NESTED, data)
+        body = attribute(_IFNAME, text(name)) + attribute(_LINKINFO | NESTED, info)
         self._ask(_NEWLINK, _CREATE | _EXCL, _ifinfo() + body)
 
     def set_up(self, name: str, alias: str = "") -> int:
         """Bring an interface up; its index. `alias` is a note that `ip link` shows."""
         index = socket.if_nametoindex(name)
-        body = _attribute(_IFALIAS, _text(alias)) if alias else b""
+        body = attribute(_IFALIAS, text(alias)) if alias else b""
         self._ask(_NEWLINK, 0, _ifinfo(index, _UP, _UP) + body)
         return index
 
@@ -101,7 +101,7 @@ class Netlink:
         """Give an interface an IPv4 address."""
         packed = socket.inet_aton(address)
         head = struct.pack("=BBBBi", socket.AF_INET, prefix, 0, _SCOPE_UNIVERSE, index)
-        body = _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
+        body = attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
         self._ask(_NEWADDR, _CREATE | _EXCL, head + body)
 
     def add_route(self, index: int, destination: str | None, gateway: str) -> None:
@@ -111,9 +111,9 @@ class Netlink:
             "=BBBBBBBBI",
             socket.AF_INET, length, 0, 0, _TABLE_MAIN, _PROTO_STATIC, _SCOPE_UNIVERSE, _TYPE_UNICAST, 0,
         )  # fmt: skip
-        body = b"" if destination is None else _attribute(_RTA_DST, socket.inet_aton(destination))
-        body += _attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
-        body += _attribute(_RTA_OIF, struct.pack("=i", index))
+        body = b"" if destination is None else attribute(_RTA_DST, socket.inet_aton(destination))
+        body += attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
+        body += attribute(_RTA_OIF, struct.pack("=i", index))
         self._ask(_NEWROUTE, _CREATE | _EXCL, head + body)
 
     def _ask(self, kind: int, flags: int, body: bytes) -> bytes:
@@ -143,24 +143,6 @@ class Netlink:
 
 def _ifinfo(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, index, flags, change)
-
-
-def _attribute(kind: int, content: bytes) -> bytes:
-    length = 4 + len(content)
-    return struct.pack("=HH", length, kind) + content + b"\0" * (-length % 4)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[4:length]
-        data = data[(length + 3) & ~3 :]
-
-
-def _text(value: str) -> bytes:
-    return value.encode() + b"\0"
 
 
 def _string(value: bytes) -> str:
