@@ -13,6 +13,7 @@ from cloud import Cloud
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 FIXED_SEED = 20261124
+EXAMPLES = 6  # random ones of each operation and seed
 
 
 def document(cloud: Cloud) -> dict[str, dict[str, dict[str, object]]]:
@@ -21,25 +22,20 @@ def document(cloud: Cloud) -> dict[str, dict[str, dict[str, object]]]:
     return paths
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", [FIXED_SEED, time.time_ns() % 10**8], ids=["fixed", "fresh"])
-def test_every_operation_keeps_what_the_document_says(
-    cloud: Cloud, seed: int, tmp_path: Path
-) -> None:
-    """The fixed seed walks the document's edges (coverage), the fresh one goes beyond (fuzzing)."""
+def run(cloud: Cloud, folder: Path, phases: str, seed: int, seconds: int) -> None:
+    """One run over all operations. Its report is printed; any failure of a check fails the test."""
     token = cloud.vpc.authenticator.token_manager.get_token()
-    phases = "examples,coverage" if seed == FIXED_SEED else "fuzzing"
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run",
             f"{cloud.dev.api}/openapi.json", "--header", f"Authorization: Bearer {token}",
-            "--checks", "all", "--phases", phases, "--max-examples", "10", "--seed", str(seed),
-            "--workers", "2", "--warnings", "off", "--no-color",
+            "--checks", "all", "--phases", phases, "--max-examples", str(EXAMPLES),
+            "--seed", str(seed), "--workers", "1", "--warnings", "off", "--no-color",
         ],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
-        timeout=380,
+        timeout=seconds,
         check=False,
     )  # fmt: skip
     print(done.stdout[-3000:])
@@ -47,6 +43,21 @@ def test_every_operation_keeps_what_the_document_says(
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     operations = sum(len(item) for item in document(cloud).values())
     assert f"Tested: {operations}" in done.stdout
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", [FIXED_SEED, time.time_ns() % 10**8], ids=["fixed", "fresh"])
+def test_every_operation_keeps_what_the_document_says(
+    cloud: Cloud, seed: int, tmp_path: Path
+) -> None:
+    run(cloud, tmp_path, "examples,fuzzing", seed, 380)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_every_operation_at_the_edges_of_the_document(cloud: Cloud, tmp_path: Path) -> None:
+    """Each bound, type and missing member of each operation: some ninety calls an operation."""
+    run(cloud, tmp_path, "coverage", FIXED_SEED, 1700)
 
 
 def test_every_operation_has_a_name_and_the_errors_of_its_api(cloud: Cloud) -> None:
