@@ -98,18 +98,22 @@ class Wire:
 
 
 @pytest.fixture
-def wire(guest: Callable[[], Guest]) -> Iterator[Callable[[], Wire]]:
-    """Makes guests at a device of the host, which has the service's address there; all have one address."""
+def wire(guest: Callable[[], Guest]) -> Iterator[Callable[..., Wire]]:
+    """Makes guests at a device of the host, which has the service's address there.
+
+    What no socket sends is routed by the guest's address, which is one of its own if none is given.
+    """
     made: list[str] = []
 
-    def make() -> Wire:
+    def make(address: str | None = None) -> Wire:
+        address = address or f"169.254.{8 + os.getpid() % 150}.{next(_numbers) % 250 + 2}"
         inside, device = guest(), f"llt{os.getpid()}-{next(_numbers)}"
         peer = ("peer", "name", "linklocal0", "netns", inside.netns)
         ip("link", "add", "name", device, "type", "veth", *peer)
         made.append(device)
-        ip("addr", "add", f"{ADDRESS}/32", "peer", "169.254.7.2", "dev", device)
+        ip("addr", "add", f"{ADDRESS}/32", "peer", address, "dev", device)
         ip("link", "set", device, "up")
-        ip("-n", inside.netns, "addr", "add", "169.254.7.2", "peer", ADDRESS, "dev", "linklocal0")
+        ip("-n", inside.netns, "addr", "add", address, "peer", ADDRESS, "dev", "linklocal0")
         ip("-n", inside.netns, "link", "set", "linklocal0", "up")
         return Wire(device, inside)
 
@@ -168,6 +172,13 @@ class Host:
             ):
                 return
         raise AssertionError(f"{service} was not enforced")
+
+    def gone(self, instance_id: str) -> None:
+        """Wait until the node has let go of a deleted instance."""
+        for _ in range(400):
+            if not self.attachments(instance_id):
+                return
+        raise AssertionError("the node still has it")
 
 
 @pytest.fixture
