@@ -48,3 +48,8 @@ document.addEventListener("toggle", (event) => {
     if (other !== event.target) other.open = false;
   }
 }, true);
+
+// A dialog that comes back with a refusal is still open for whoever filled it in.
+document.addEventListener("htmx:after:swap", () => {
+  for (const dialog of document.querySelectorAll("dialog[data-shown]:not([open])")) dialog.showModal();
+});

@@ -118,7 +118,7 @@ def test_search_narrows_the_list_as_one_types(visitor: Visitor, cloud: Cloud) ->
 
     visitor.page.get_by_label("Search by name").fill("needle")
 
-    expect(visitor.page.get_by_text("1 instance", exact=True)).to_be_visible()
+    expect(visitor.page.get_by_text("1 found", exact=True)).to_be_visible()
     expect(visitor.page.get_by_role("link", name=one["name"])).to_be_visible()
     expect(visitor.page.get_by_role("link", name="demo", exact=True)).to_have_count(0)
 

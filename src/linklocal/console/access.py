@@ -9,27 +9,29 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from linklocal.console.listing import Asked
+from linklocal.console.menus import Menus
 from linklocal.console.pages import Pages, Said, Visit
 from linklocal.console.services import Services
 from linklocal.errors import DomainError, NotAuthorized
 from linklocal.iam.api_keys.model import ApiKeyPrototype
-from linklocal.iam.http import MAX_PAGE_SIZE, Page
+from linklocal.iam.caller import Caller
 from linklocal.iam.rules import CLAIMS, OPERATORS
 from linklocal.iam.trusted_profiles.assuming import able_to_assume
 from linklocal.iam.trusted_profiles.model import LinkPrototype, ProfilePrototype, RulePrototype
-from linklocal.vpc.instances.queries import InstanceFilter
-from linklocal.vpc.paging import MAX_LIMIT
+from linklocal.vpc.instances.glance import Named
 from linklocal.vpc.paging import Page as VpcPage
 
-BY_NAME = Page(size=MAX_PAGE_SIZE, sort="name")
+SHOWN = 50  # instances listed that can assume a profile
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class AccessPages:
     """One per server. Contract 6, rows 16 and 17."""
 
-    def __init__(self, pages: Pages, services: Services) -> None:
+    def __init__(self, pages: Pages, services: Services, menus: Menus) -> None:
         self._pages = pages
+        self._menus = menus
         self._services = services
         self._iam = services.iam
 
@@ -38,7 +40,11 @@ class AccessPages:
         one = "/profiles/{id}"
         return [
             Route("/profiles", get(self.profiles)),
-            Route("/profiles", change(self.create_profile, "POST /v1/profiles"), methods=["POST"]),
+            Route(
+                "/profiles",
+                change(self.create_profile, "POST /v1/profiles", refill=self.profiles),
+                methods=["POST"],
+            ),
             Route(one, get(self.profile)),
             Route(
                 f"{one}/delete",
@@ -47,7 +53,7 @@ class AccessPages:
             ),
             Route(
                 f"{one}/links",
-                change(self.create_link, "POST /v1/profiles/{id}/links"),
+                change(self.create_link, "POST /v1/profiles/{id}/links", refill=self.profile),
                 methods=["POST"],
             ),
             Route(
@@ -57,7 +63,7 @@ class AccessPages:
             ),
             Route(
                 f"{one}/rules",
-                change(self.create_rule, "POST /v1/profiles/{id}/rules"),
+                change(self.create_rule, "POST /v1/profiles/{id}/rules", refill=self.profile),
                 methods=["POST"],
             ),
             Route(
@@ -66,7 +72,11 @@ class AccessPages:
                 methods=["POST"],
             ),
             Route("/api-keys", get(self.api_keys)),
-            Route("/api-keys", change(self.create_api_key, "POST /v1/apikeys"), methods=["POST"]),
+            Route(
+                "/api-keys",
+                change(self.create_api_key, "POST /v1/apikeys", refill=self.api_keys),
+                methods=["POST"],
+            ),
             Route(
                 "/api-keys/{id}/delete",
                 change(self.delete_api_key, "DELETE /v1/apikeys/{id}"),
@@ -83,10 +93,15 @@ class AccessPages:
     # Trusted profiles
 
     async def profiles(self, visit: Visit, said: Said | None = None) -> Response:
-        found = await self._iam.profiles.list(visit.caller, BY_NAME)
-        said = said or Said()
+        asked, said = Asked.of(visit, "/console/profiles"), said or Said()
+        found = await self._iam.profiles.list(visit.caller, asked.iam_page(sort="name"))
         return self._pages.render(
-            "profiles.html", visit, said.status, profiles=found.items, said=said, form=visit.form
+            "profiles.html",
+            visit,
+            said.status,
+            listing=asked.iam_listing(found),
+            said=said,
+            form=visit.form,
         )
 
     async def create_profile(self, visit: Visit) -> Response:
@@ -108,14 +123,9 @@ class AccessPages:
         profile = await self._iam.profiles.get(caller, id)
         links = await self._iam.links.list(caller, id)
         rules = await self._iam.rules.list(caller, id)
-        instances: list[dict[str, Any]] = []
-        try:
-            page, asked = VpcPage(MAX_LIMIT), InstanceFilter()
-            instances, _, _ = await self._services.instances.list(caller, page, asked)
-        except NotAuthorized:
-            pass  # rights on IAM alone: links are shown by their CRNs, and none can be chosen
         async with self._iam.database.read() as connection:
             able = await able_to_assume(connection, caller.account_id, id)
+        shown = able[:SHOWN]
         return self._pages.render(
             "profile.html",
             visit,
@@ -125,12 +135,24 @@ class AccessPages:
             profile=profile,
             links=links,
             rules=[{**rule, "conditions": _readable(rule["conditions"])} for rule in rules],
-            able=able,
-            instances=instances,
-            by_crn={instance["crn"]: instance for instance in instances},
+            able=shown,
+            unshown=len(able) - len(shown),
+            by_crn=await self._named(
+                caller, {*(one.crn for one in shown), *(link["link"]["crn"] for link in links)}
+            ),
+            instance_menu=await self._menus.instances(caller, visit.form.get("crn")),
             claims=CLAIMS,
             operators=OPERATORS,
         )
+
+    async def _named(self, caller: Caller, crns: set[str]) -> dict[str, Named]:
+        """The instances of these CRNs that the caller may see."""
+        try:
+            page = VpcPage(max(1, len(crns)))
+            found, _ = await self._services.instances.names(caller, page, crns)
+        except NotAuthorized:
+            return {}  # rights on IAM alone: instances are shown by their CRNs
+        return {one.crn: one for one in found}
 
     async def delete_profile(self, visit: Visit) -> Response:
         await self._iam.profiles.delete(visit.caller, visit.path("id"))
@@ -191,7 +213,8 @@ class AccessPages:
         self, visit: Visit, said: Said | None = None, made: dict[str, Any] | None = None
     ) -> Response:
         """The value of a key that was just made is shown on this answer and never again."""
-        page = Page(size=MAX_PAGE_SIZE, descending=True)
+        asked = Asked.of(visit, "/console/api-keys")
+        page = asked.iam_page(sort="created_at", descending=True)
         found = await self._iam.api_keys.list(
             visit.caller, page, scope="account", kind="user", iam_id=None
         )
@@ -200,7 +223,7 @@ class AccessPages:
             "api_keys.html",
             visit,
             said.status,
-            keys=found.items,
+            listing=asked.iam_listing(found),
             said=said,
             made=made,
             form=visit.form,

@@ -16,11 +16,13 @@ from linklocal.console.creating import CreatePages
 from linklocal.console.events import EventPages
 from linklocal.console.instance_templates import TemplatePages
 from linklocal.console.instances import InstancePages
+from linklocal.console.menus import Menus
 from linklocal.console.pages import HEADERS, STATIC, Pages, ProblemsOf, StatusOf, assets_built
 from linklocal.console.resources import ResourcePages
 from linklocal.console.services import Services
 from linklocal.console.sessions import Sessions, SignInCodes
 from linklocal.console.sign_in import SignInPages
+from linklocal.console.typed import TypedForms
 
 HOW_TO_BUILD = """\
 The console's scripts and styles are not built in this checkout.
@@ -51,17 +53,23 @@ def build_console(
         return Console(Starlette(routes=[Route("/{path:path}", _not_built)]), codes)
     sessions = Sessions(iam.grants, iam.authenticator, iam.sealer, clock)
     pages = Pages(
-        sessions, clock, public_url=public_url, status_of=status_of, problems_of=problems_of
+        sessions,
+        clock,
+        public_url=public_url,
+        status_of=status_of,
+        problems_of=problems_of,
+        typed=TypedForms(iam.sealer, clock),
     )
-    instances = InstancePages(pages, services)
+    menus = Menus(pages, services)
     routes: list[BaseRoute] = [
         Mount("/static", StaticFiles(directory=STATIC)),
         *SignInPages(pages, codes).routes(),
-        *EventPages(pages, services, instances).routes(),
-        *CreatePages(pages, services).routes(),
-        *instances.routes(),
+        *EventPages(pages, services).routes(),
+        *menus.routes(),
+        *CreatePages(pages, services, menus).routes(),
+        *InstancePages(pages, services).routes(),
         *TemplatePages(pages, services).routes(),
-        *AccessPages(pages, services).routes(),
+        *AccessPages(pages, services, menus).routes(),
         *ResourcePages(pages, services).routes(),
     ]
     handlers = {HTTPException: pages.on_error}

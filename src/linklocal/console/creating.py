@@ -5,41 +5,54 @@ What is on the form becomes one body (`forms.py`), which *Get sample API call* s
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
 from linklocal.console import samples
-from linklocal.console.forms import Form, instance_prototype
+from linklocal.console.forms import Form, instance_prototype, number
+from linklocal.console.menus import Menu, Menus
 from linklocal.console.pages import Pages, Said, Visit
 from linklocal.console.samples import Kind
 from linklocal.console.services import Services
 from linklocal.errors import DomainError, NotAuthorized
-from linklocal.iam.http import Page as IamPage
-from linklocal.vpc.images.service import ImageFilter
+from linklocal.iam.caller import Caller
 from linklocal.vpc.instances.model import InstancePrototype
-from linklocal.vpc.network.subnets.service import SubnetFilter
+from linklocal.vpc.keys.model import KeyPrototype
+from linklocal.vpc.network.subnets.model import SubnetPrototype
+from linklocal.vpc.network.vpcs.model import VpcPrototype
 from linklocal.vpc.paging import MAX_LIMIT, Page
 from linklocal.vpc.profiles.catalog import PROFILES
-from linklocal.vpc.resource_groups import resolve_resource_group, resource_group_reference
+from linklocal.vpc.resource_groups import resource_groups_of
 from linklocal.vpc.templates.model import TemplatePrototype
 
+Model = TypeVar("Model", bound=BaseModel)
+DEFAULT_COUNT = "256"  # addresses of a new subnet
 _PARTS = {
+    "keys": "part_create_keys.html",
     "metadata": "part_create_metadata.html",
     "network": "part_create_network.html",
     "volumes": "part_create_volumes.html",
 }
-ALL = Page(MAX_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Added(Said):
+    """What was wrong with something made along the way: `of` a `key`, `vpc` or `subnet`."""
+
+    of: str = ""
 
 
 class CreatePages:
     """One per server."""
 
-    def __init__(self, pages: Pages, services: Services) -> None:
+    def __init__(self, pages: Pages, services: Services, menus: Menus) -> None:
         self._pages = pages
         self._services = services
+        self._menus = menus
 
     def routes(self) -> list[Route]:
         get, change = self._pages.get, self._pages.change
@@ -49,62 +62,80 @@ class CreatePages:
             page = _Bound(self, "instance" if kind == "instance" else "template")
             made += [
                 Route(f"{path}/new", get(page.new)),
-                Route(f"{path}/new", change(page.create, f"POST {api}"), methods=["POST"]),
-                Route(f"{path}/new/part", change(page.part), methods=["POST"]),
-                Route(f"{path}/new/sample", change(page.sample), methods=["POST"]),
+                Route(
+                    f"{path}/new",
+                    change(page.create, f"POST {api}", refill=page.again),
+                    methods=["POST"],
+                ),
+                Route(f"{path}/new/part", change(page.part, refill=page.again), methods=["POST"]),
+                Route(
+                    f"{path}/new/sample", change(page.sample, refill=page.again), methods=["POST"]
+                ),
+                Route(f"{path}/new/key", change(page.key, "POST /v1/keys"), methods=["POST"]),
+                Route(f"{path}/new/vpc", change(page.vpc, "POST /v1/vpcs"), methods=["POST"]),
+                Route(
+                    f"{path}/new/subnet", change(page.subnet, "POST /v1/subnets"), methods=["POST"]
+                ),
             ]
         return made
 
-    async def values(self, visit: Visit, kind: Kind, form: Form, said: Said) -> dict[str, Any]:
+    async def values(
+        self, visit: Visit, kind: Kind, form: Form, said: Said, added: Added | None = None
+    ) -> dict[str, Any]:
         """Everything that a form may choose from, and what is chosen."""
-        services, caller = self._services, visit.caller
-        images, _, _ = await services.images.list(caller, ALL, ImageFilter())
-        vpcs, _, _ = await services.vpcs.list(caller, ALL)
-        keys, _, _ = await services.keys.list(caller, ALL)
-        groups, _, _ = await services.placement_groups.list(caller, ALL)
+        services, caller, menus = self._services, visit.caller, self._menus
         zones = services.context.region.zones
         zone = form.get("zone") or zones[0]
-        vpc = form.get("vpc") or (vpcs[0]["id"] if vpcs else "")
-        subnets, _, _ = await services.subnets.list(
-            caller, ALL, SubnetFilter(zone_name=zone, vpc_id=vpc)
-        )
+        vpcs = await menus.vpcs(caller, form.get("vpc"))
+        vpc = vpcs.chosen or (vpcs.options[0].value if vpcs.options else "")
         async with services.context.database.read() as connection:
-            group_id, _ = await resolve_resource_group(connection, caller, None)
-            resource_group = await resource_group_reference(connection, group_id)
-        profiles, profiles_problem = await self._trusted_profiles(visit)
-        chosen = form.get("profile_id")
+            groups = await resource_groups_of(connection, caller)
+        profiles, problem = await self._trusted_profiles(visit, form.get("profile_id"))
+        chosen = (option for option in profiles.options if option.value == profiles.chosen)
         return {
             "kind": kind,
             "form": form,
             "said": said,
+            "added": added or Added(),
             "region": services.context.region.name,
             "zones": zones,
             "zone": zone,
-            "resource_group": resource_group,
-            "images": images,
+            "resource_groups": groups,
+            "image_menu": await menus.images(caller, form.get("image")),
             "profiles": PROFILES,
-            "vpcs": vpcs,
-            "vpc": vpc,
-            "subnets": subnets,
-            "keys": keys,
-            "placement_groups": groups,
-            "trusted_profiles": profiles,
-            "trusted_problem": profiles_problem,
-            "chosen": next((p for p in profiles if p["id"] == chosen), None),
+            "vpc_menu": replace(vpcs, chosen=vpc),
+            "subnet_menu": await menus.subnets(caller, (vpc, zone), form.get("subnet")),
+            "keys": await self._keys(caller),
+            "group_menu": await menus.placement_groups(caller, form.get("placement_group")),
+            "profile_menu": profiles,
+            "trusted_problem": problem,
+            "chosen": next(chosen, None) if profiles.chosen else None,
             "template": form.get("template"),
             "rows": form.all("data_capacity"),
         }
 
-    async def _trusted_profiles(self, visit: Visit) -> tuple[list[dict[str, Any]], str]:
+    async def _keys(self, caller: Caller) -> list[dict[str, Any]]:
+        """All SSH keys of the region, newest first: there are never more than a few hundred."""
+        found: list[dict[str, Any]] = []
+        page: Page | None = Page(MAX_LIMIT)
+        while page is not None:
+            some, _, following = await self._services.keys.list(caller, page)
+            found += some
+            page = Page(MAX_LIMIT, following) if following else None
+        return found
+
+    async def _trusted_profiles(self, visit: Visit, chosen: str) -> tuple[Menu, str]:
         """The profiles to choose from, or why there are none (contract 6, row 6)."""
         try:
-            page = IamPage(size=MAX_LIMIT, sort="name")
-            found = (await self._services.iam.profiles.list(visit.caller, page)).items
+            menu = await self._menus.trusted_profiles(visit.caller, chosen)
         except NotAuthorized as error:
-            return [], error.problems[0].message
-        if not found:
-            return [], "The account has no trusted profile: create one under Manage > Access (IAM)."
-        return found, ""
+            return Menu("profile_id", []), error.problems[0].message
+        if not menu.options:
+            return (
+                menu,
+                "The account has no trusted profile: create one under Manage > Access (IAM).",
+            )
+        return menu, ""
 
     async def start(self, visit: Visit, kind: Kind) -> Form:
         """The form as it first appears: defaults, or what the template says."""
@@ -119,11 +150,7 @@ class CreatePages:
         return Form({**values, **_from_template(template)})
 
     def prototype(self, kind: Kind, body: dict[str, Any]) -> InstancePrototype:
-        model = InstancePrototype if kind == "instance" else TemplatePrototype
-        try:
-            return model.model_validate(body)
-        except ValidationError as error:
-            raise self._pages.checked(error) from error
+        return self._read(InstancePrototype if kind == "instance" else TemplatePrototype, body)
 
     async def show(self, visit: Visit, kind: Kind, form: Form, said: Said) -> Response:
         values = await self.values(visit, kind, form, said)
@@ -164,6 +191,79 @@ class CreatePages:
             python=samples.python(kind, body, api),
         )
 
+    # What the instance needs, made from its form: nothing that was typed is lost.
+
+    async def key(self, visit: Visit, kind: Kind) -> Response:
+        """An SSH key, which is then checked."""
+        body = {
+            "name": visit.form.get("new_key_name").strip() or None,
+            "public_key": visit.form.get("new_key_public_key").strip(),
+        }
+        form, added = visit.form, Added()
+        try:
+            made = await self._services.keys.create(visit.caller, self._read(KeyPrototype, body))
+            visit.made(made)
+            chosen = [*form.all("key"), made["id"]]
+            form = form.with_values(key=chosen, new_key_name=[], new_key_public_key=[])
+        except DomainError as error:
+            added = self._added(error, "key")
+        return await self._again(visit, kind, "keys", form, added)
+
+    async def vpc(self, visit: Visit, kind: Kind) -> Response:
+        """A VPC, with a first subnet if one is named; both are then chosen."""
+        form, added = visit.form, Added()
+        body = {"name": form.get("new_vpc_name").strip() or None}
+        try:
+            made, _ = await self._services.vpcs.create(visit.caller, self._read(VpcPrototype, body))
+            visit.made(made)
+            form = form.with_values(vpc=[made["id"]], subnet=[], new_vpc_name=[])
+            if name := form.get("new_vpc_subnet").strip():
+                form = await self._with_subnet(visit, form, name, DEFAULT_COUNT)
+        except DomainError as error:
+            added = self._added(error, "vpc")
+        return await self._again(visit, kind, "network", form, added)
+
+    async def subnet(self, visit: Visit, kind: Kind) -> Response:
+        """A subnet of the VPC and the zone that are chosen."""
+        form, added = visit.form, Added()
+        count = form.get("new_subnet_count").strip() or DEFAULT_COUNT
+        try:
+            form = await self._with_subnet(visit, form, form.get("new_subnet_name").strip(), count)
+        except DomainError as error:
+            added = self._added(error, "subnet")
+        return await self._again(visit, kind, "network", form, added)
+
+    async def _with_subnet(self, visit: Visit, form: Form, name: str, count: str) -> Form:
+        body = {
+            "name": name or None,
+            "vpc": {"id": form.get("vpc")},
+            "zone": {"name": form.get("zone")},
+            "total_ipv4_address_count": number(count),
+        }
+        made = await self._services.subnets.create(visit.caller, self._read(SubnetPrototype, body))
+        visit.made(made)
+        return form.with_values(
+            subnet=[made["id"]], new_subnet_name=[], new_subnet_count=[], new_vpc_subnet=[]
+        )
+
+    def _read(self, model: type[Model], body: dict[str, Any]) -> Model:
+        try:
+            return model.model_validate(body)
+        except ValidationError as error:
+            raise self._pages.checked(error) from error
+
+    def _added(self, error: DomainError, of: str) -> Added:
+        said = self._pages.said(error)
+        return Added(said.problems, said.by_field, said.status, of)
+
+    async def _again(
+        self, visit: Visit, kind: Kind, part: str, form: Form, added: Added
+    ) -> Response:
+        """The section once more, with what was made or with what was wrong."""
+        visit.request.state.problems = added.problems
+        values = await self.values(visit, kind, form, Said(), added)
+        return self._pages.render(_PARTS[part], visit, added.status, **values)
+
 
 class _Bound:
     """The pages of one kind: instances or templates."""
@@ -176,6 +276,10 @@ class _Bound:
         form = await self._pages.start(visit, self._kind)
         return await self._pages.show(visit, self._kind, form, Said())
 
+    async def again(self, visit: Visit) -> Response:
+        """The whole form as it was filled."""
+        return await self._pages.show(visit, self._kind, visit.form, Said())
+
     async def create(self, visit: Visit) -> Response:
         return await self._pages.create(visit, self._kind)
 
@@ -184,6 +288,15 @@ class _Bound:
 
     async def sample(self, visit: Visit) -> Response:
         return await self._pages.sample(visit, self._kind)
+
+    async def key(self, visit: Visit) -> Response:
+        return await self._pages.key(visit, self._kind)
+
+    async def vpc(self, visit: Visit) -> Response:
+        return await self._pages.vpc(visit, self._kind)
+
+    async def subnet(self, visit: Visit) -> Response:
+        return await self._pages.subnet(visit, self._kind)
 
 
 def _from_template(template: dict[str, Any]) -> dict[str, list[str]]:

@@ -34,6 +34,14 @@ class Form:
         """The form with other values in some fields."""
         return Form({**self._values, **values})
 
+    def without(self, *names: str) -> Form:
+        """The form without some fields."""
+        return Form({name: v for name, v in self._values.items() if name not in names})
+
+    def values(self) -> dict[str, list[str]]:
+        """Every field with all its values."""
+        return dict(self._values)
+
     def has(self, name: str) -> bool:
         """Whether the field was sent at all: how a browser says that a box or toggle is on."""
         return bool(self._values.get(name))
@@ -137,6 +145,7 @@ def instance_prototype(form: Form) -> dict[str, Any]:
     body: dict[str, Any] = {
         "name": form.get("name").strip() or None,
         "source_template": template,
+        "resource_group": _named(form, "resource_group"),
         "zone": _named(form, "zone", "name"),
         "vpc": _named(form, "vpc"),
         "image": _named(form, "image"),

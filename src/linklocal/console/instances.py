@@ -10,18 +10,15 @@ from starlette.routing import Route
 
 from linklocal.console.calls import would_break
 from linklocal.console.forms import metadata_patch, number
-from linklocal.console.live import calls_of, placement_of
+from linklocal.console.listing import Asked
+from linklocal.console.live import calls_of, mark, placement_of
 from linklocal.console.pages import HEADERS, Pages, Said, Visit
 from linklocal.console.services import Services
 from linklocal.document import MetadataService, Protocol
 from linklocal.errors import DomainError, NotAuthorized, NotFound
-from linklocal.iam.caller import Caller
 from linklocal.vpc.instances.model import InstanceActionPrototype, InstancePatch
 from linklocal.vpc.instances.queries import InstanceFilter
 from linklocal.vpc.metadata_service import MAX_HOP_LIMIT, MIN_HOP_LIMIT
-from linklocal.vpc.paging import Page
-
-ROWS = 50
 
 
 class InstancePages:
@@ -67,30 +64,22 @@ class InstancePages:
 
     # The list
 
-    async def rows_of(self, caller: Caller, search: str, start: str) -> dict[str, Any]:
-        """One page of the list, newest first, and whether more follow."""
-        page = Page(ROWS, start or None)
-        asked = InstanceFilter(name_part=search.strip() or None)
-        found, total, following = await self._services.instances.list(caller, page, asked)
-        ips, _, _ = await self._services.floating_ips.list(caller, Page(100))
-        floating = {ip["target"]["id"]: ip["address"] for ip in ips if ip.get("target")}
-        return {
-            "instances": [{**view, "floating_ip": _floating(view, floating)} for view in found],
-            "total": total,
-            "following": following,
-            "search": search,
-            "start": start,
-        }
+    async def _list(self, visit: Visit) -> dict[str, Any]:
+        """One page of the list, and the mark that its stream compares with."""
+        caller, asked = visit.caller, Asked.of(visit, "/console/instances")
+        instances = self._services.instances
+        seen = await instances.mark(caller, asked.page(), InstanceFilter())
+        listing = asked.listing(await instances.list(caller, asked.page(), InstanceFilter()))
+        floating = await instances.floating_ips(caller, [view["id"] for view in listing.items])
+        return {"listing": listing, "floating": floating, "seen": mark(seen)}
 
     async def list(self, visit: Visit) -> Response:
         """Contract 6, rows 2 and 3."""
-        rows = await self.rows_of(visit.caller, visit.query("search"), visit.query("start"))
-        return self._pages.render("instances.html", visit, **rows)
+        return self._pages.render("instances.html", visit, **await self._list(visit))
 
     async def rows(self, visit: Visit) -> Response:
-        """The table alone: after a search, and when something changed."""
-        rows = await self.rows_of(visit.caller, visit.query("search"), visit.query("start"))
-        return self._pages.render("part_instances.html", visit, **rows)
+        """The table alone: when something changed."""
+        return self._pages.render("part_instances.html", visit, **await self._list(visit))
 
     # One instance
 
@@ -238,13 +227,3 @@ class InstancePages:
     async def delete(self, visit: Visit) -> Response:
         await self._services.instances.delete(visit.caller, visit.path("id"), None)
         return self._pages.to("/instances", "Deleted.")
-
-
-def _floating(view: dict[str, Any], floating: dict[str, str]) -> str:
-    """The floating ip of an instance's first interface that has one."""
-    interfaces = [*view["network_interfaces"]]
-    ids = [interface["id"] for interface in interfaces]
-    ids += [
-        attachment["virtual_network_interface"]["id"] for attachment in view["network_attachments"]
-    ]
-    return next((floating[id] for id in ids if id in floating), "")

@@ -3,11 +3,14 @@ have asked the instance's service first."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from linklocal.console.calls import HOUR, Bucket, Call, buckets, metadata_calls
+from linklocal.console.calls import BUCKETS, HOUR, Bucket, Call, buckets, metadata_calls
 from linklocal.console.services import Services
 from linklocal.fleet import placement
 from linklocal.fleet.events import QUERY_MOST
@@ -53,6 +56,22 @@ async def calls_of(services: Services, instance_id: str) -> Calls:
         )
     calls = metadata_calls(events)
     return Calls(instance_id, calls, buckets(calls, now), now, len(events) == QUERY_MOST)
+
+
+async def last_call(services: Services, instance_id: str) -> tuple[int, int]:
+    """What differs when `calls_of` has: the number of the newest event, and the chart's five minutes."""
+    now = services.context.clock.now()
+    async with services.context.database.read() as connection:
+        newest = await services.events.page(
+            connection, limit=1, instance_id=instance_id, since=now - HOUR
+        )
+    return newest[0][0] if newest else 0, int(now.timestamp() // (HOUR / BUCKETS).total_seconds())
+
+
+def mark(value: Any) -> str:
+    """A short text that differs when the value does."""
+    text = json.dumps(value, default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def placement_of(services: Services, instance_id: str) -> PlacementState | None:

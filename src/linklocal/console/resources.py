@@ -9,6 +9,7 @@ from sqlalchemy import select
 from starlette.responses import Response
 from starlette.routing import Route
 
+from linklocal.console.listing import Asked, Listing
 from linklocal.console.pages import Pages, Said, Visit
 from linklocal.console.services import Services
 from linklocal.errors import DomainError
@@ -19,9 +20,7 @@ from linklocal.vpc.images.service import ImageFilter
 from linklocal.vpc.instances.tables import instances
 from linklocal.vpc.keys.model import KeyPrototype
 from linklocal.vpc.network.subnets.service import SubnetFilter
-from linklocal.vpc.paging import MAX_LIMIT, Page
 
-ALL = Page(MAX_LIMIT)
 OPERATE = "linklocal.node.operate"  # as the operator's routes of the API
 
 
@@ -36,7 +35,11 @@ class ResourcePages:
         get, change = self._pages.get, self._pages.change
         return [
             Route("/ssh-keys", get(self.ssh_keys)),
-            Route("/ssh-keys", change(self.create_ssh_key, "POST /v1/keys"), methods=["POST"]),
+            Route(
+                "/ssh-keys",
+                change(self.create_ssh_key, "POST /v1/keys", refill=self.ssh_keys),
+                methods=["POST"],
+            ),
             Route(
                 "/ssh-keys/{id}/delete",
                 change(self.delete_ssh_key, "DELETE /v1/keys/{id}"),
@@ -51,10 +54,10 @@ class ResourcePages:
         ]
 
     async def ssh_keys(self, visit: Visit, said: Said | None = None) -> Response:
-        keys, _, _ = await self._services.keys.list(visit.caller, ALL)
-        said = said or Said()
+        asked, said = Asked.of(visit, "/console/ssh-keys"), said or Said()
+        listing = asked.listing(await self._services.keys.list(visit.caller, asked.page()))
         return self._pages.render(
-            "ssh_keys.html", visit, said.status, keys=keys, said=said, form=visit.form
+            "ssh_keys.html", visit, said.status, listing=listing, said=said, form=visit.form
         )
 
     async def create_ssh_key(self, visit: Visit) -> Response:
@@ -77,7 +80,10 @@ class ResourcePages:
         return self._pages.to("/ssh-keys", "Deleted.")
 
     async def images(self, visit: Visit) -> Response:
-        found, _, _ = await self._services.images.list(visit.caller, ALL, ImageFilter())
+        asked = Asked.of(visit, "/console/images")
+        listing = asked.listing(
+            await self._services.images.list(visit.caller, asked.page(), ImageFilter())
+        )
         rows = [
             [
                 image["name"],
@@ -86,18 +92,24 @@ class ResourcePages:
                 image["visibility"],
                 image["allowed_use"]["instance"],
             ]
-            for image in found
+            for image in listing.items
         ]
         heads = ["Name", "Operating system", "Architecture", "Visibility", "Allowed use"]
-        return self._table(visit, "Images", heads, rows)
+        return self._table(visit, listing, "Images", heads, rows)
 
     async def vpcs(self, visit: Visit) -> Response:
-        found, _, _ = await self._services.vpcs.list(visit.caller, ALL)
-        rows = [[v["name"], v["status"], v["id"], v["resource_group"]["name"]] for v in found]
-        return self._table(visit, "VPCs", ["Name", "Status", "ID", "Resource group"], rows)
+        asked = Asked.of(visit, "/console/vpcs")
+        listing = asked.listing(await self._services.vpcs.list(visit.caller, asked.page()))
+        rows = [
+            [v["name"], v["status"], v["id"], v["resource_group"]["name"]] for v in listing.items
+        ]
+        return self._table(visit, listing, "VPCs", ["Name", "Status", "ID", "Resource group"], rows)
 
     async def subnets(self, visit: Visit) -> Response:
-        found, _, _ = await self._services.subnets.list(visit.caller, ALL, SubnetFilter())
+        asked = Asked.of(visit, "/console/subnets")
+        listing = asked.listing(
+            await self._services.subnets.list(visit.caller, asked.page(), SubnetFilter())
+        )
         rows = [
             [
                 s["name"],
@@ -106,29 +118,41 @@ class ResourcePages:
                 s["vpc"]["name"],
                 f"{s['available_ipv4_address_count']} of {s['total_ipv4_address_count']}",
             ]
-            for s in found
+            for s in listing.items
         ]
         heads = ["Name", "IP range", "Zone", "VPC", "Free addresses"]
-        return self._table(visit, "Subnets", heads, rows)
+        return self._table(visit, listing, "Subnets", heads, rows)
 
     async def floating_ips(self, visit: Visit) -> Response:
-        found, _, _ = await self._services.floating_ips.list(visit.caller, ALL)
+        asked = Asked.of(visit, "/console/floating-ips")
+        listing = asked.listing(await self._services.floating_ips.list(visit.caller, asked.page()))
         rows = [
             [f["name"], f["address"], f["zone"]["name"], f.get("target", {}).get("name", "-")]
-            for f in found
+            for f in listing.items
         ]
-        return self._table(visit, "Floating IPs", ["Name", "Address", "Zone", "Target"], rows)
+        return self._table(
+            visit, listing, "Floating IPs", ["Name", "Address", "Zone", "Target"], rows
+        )
 
     async def security_groups(self, visit: Visit) -> Response:
-        found, _, _ = await self._services.security_groups.list(visit.caller, ALL)
+        asked = Asked.of(visit, "/console/security-groups")
+        listing = asked.listing(
+            await self._services.security_groups.list(visit.caller, asked.page())
+        )
         rows = [
             [g["name"], g["vpc"]["name"], str(len(g["rules"])), str(len(g["targets"]))]
-            for g in found
+            for g in listing.items
         ]
-        return self._table(visit, "Security groups", ["Name", "VPC", "Rules", "Targets"], rows)
+        return self._table(
+            visit, listing, "Security groups", ["Name", "VPC", "Rules", "Targets"], rows
+        )
 
-    def _table(self, visit: Visit, title: str, heads: list[str], rows: list[list[str]]) -> Response:
-        return self._pages.render("table.html", visit, title=title, heads=heads, rows=rows)
+    def _table(
+        self, visit: Visit, listing: Listing, title: str, heads: list[str], rows: list[list[str]]
+    ) -> Response:
+        return self._pages.render(
+            "table.html", visit, listing=listing, title=title, heads=heads, rows=rows
+        )
 
     async def nodes(self, visit: Visit) -> Response:
         """Nodes with what is placed on them, what they have applied, and how old that is."""

@@ -89,6 +89,8 @@ def _placed(body: Mapping[str, Any], *, options: bool = False) -> list[str]:
 
 def _options(body: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
+    if "resource_group" in body:
+        words += ["--resource-group-id", body["resource_group"]["id"]]
     if "image" in body:
         words += ["--image", body["image"]["id"]]
     if "keys" in body:

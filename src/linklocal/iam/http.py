@@ -56,12 +56,16 @@ class PagedAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`size` items from `offset` on, sorted by the column `sort` and then by id."""
+    """`size` items from `offset` on, sorted by the column `sort` and then by id.
+
+    `name_part`: only those with this in their name, in any case; for the console, no parameter of the API.
+    """
 
     size: int = DEFAULT_PAGE_SIZE
     offset: int = 0
     sort: str = "created_at"
     descending: bool = False
+    name_part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ async def select_page(
     connection: AsyncConnection, statement: Select[Any], table: Table, page: Page
 ) -> tuple[Sequence[Row[Any]], bool]:
     """The rows of one page of a statement over `table`, and whether more follow."""
+    if page.name_part:
+        statement = statement.where(table.c.name.icontains(page.name_part, autoescape=True))
     column: ColumnElement[Any] = table.c[page.sort]
     if page.sort in ("name", "description"):
         column = func.lower(column)

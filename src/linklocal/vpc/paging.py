@@ -34,10 +34,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`limit` items after the position `start` (opaque; None: from the first)."""
+    """`limit` items after the position `start` (opaque; None: from the first).
+
+    `name_part`: only those with this in their name, in any case; for the console, no parameter of the API.
+    """
 
     limit: int = DEFAULT_LIMIT
     start: str | None = None
+    name_part: str = ""
 
 
 Start = Annotated[
@@ -85,11 +89,13 @@ def decode_start(start: str) -> tuple[datetime, str]:
 async def select_page(
     connection: AsyncConnection, statement: Select[Any], table: Table, page: Page
 ) -> tuple[Sequence[Row[Any]], int, str | None]:
-    """One page of `statement` over `table` (which has `created_at` and `id`).
+    """One page of `statement` over `table` (which has `created_at`, `id` and `name`).
 
     Returns rows, the count over all pages, and the `start` of the next page (None on the last).
     Raises Invalid with target `start`.
     """
+    if page.name_part:
+        statement = statement.where(table.c.name.icontains(page.name_part, autoescape=True))
     total = await connection.scalar(select(func.count()).select_from(statement.subquery()))
     if page.start is not None:
         at, id = decode_start(page.start)
@@ -111,7 +117,8 @@ def slice_page(
 
     Raises Invalid with target `start`.
     """
-    ordered = sorted(items, key=name)
+    part = page.name_part.lower()
+    ordered = sorted((item for item in items if part in name(item).lower()), key=name)
     after = "" if page.start is None else decode_start(page.start)[1]
     rest = [item for item in ordered if name(item) > after]
     shown = rest[: page.limit]

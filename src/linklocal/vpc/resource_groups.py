@@ -37,6 +37,16 @@ async def resource_group_reference(connection: AsyncConnection, id: str) -> dict
     return (await resource_group_references(connection, [id]))[id]
 
 
+async def resource_groups_of(connection: AsyncConnection, caller: Caller) -> list[dict[str, Any]]:
+    """ResourceGroupReferences of all groups of the caller's account, the default one first."""
+    columns = resource_groups.c
+    statement = select(columns.id).where(columns.account_id == caller.account_id)
+    ordered = statement.order_by(columns.is_default.desc(), columns.name)
+    ids = (await connection.scalars(ordered)).all()
+    found = await resource_group_references(connection, ids)
+    return [found[id] for id in ids]
+
+
 async def resolve_resource_group(
     connection: AsyncConnection,
     caller: Caller,

@@ -30,8 +30,6 @@ class InstanceFilter:
     """What `list_instances` may be narrowed by (contract 2.1). None: not asked."""
 
     name: str | None = None
-    # Part of a name: for the console's search, no parameter of the API.
-    name_part: str | None = None
     resource_group_id: str | None = None
     vpc_id: str | None = None
     vpc_crn: str | None = None
@@ -106,7 +104,6 @@ def filtered(context: VpcContext, caller: Caller, asked: InstanceFilter) -> Sele
     i = instances.c
     conditions: Sequence[tuple[object, ColumnElement[bool]]] = [
         (asked.name, i.name == asked.name),
-        (asked.name_part, i.name.contains(asked.name_part or "", autoescape=True)),
         (asked.resource_group_id, i.resource_group_id == asked.resource_group_id),
         (asked.vpc_id, i.vpc_id == asked.vpc_id),
         (asked.vpc_crn, i.vpc_id.in_(select(vpcs.c.id).where(vpcs.c.crn == asked.vpc_crn))),

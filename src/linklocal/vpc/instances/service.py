@@ -6,6 +6,8 @@ one order: what an instance stands on, then the instance, then nodes; it is read
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +17,7 @@ from linklocal.iam.caller import Caller
 from linklocal.ids import AccountId, InstanceId, NodeId
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.http import check_if_match, etag
-from linklocal.vpc.instances import actions, changes, reinitialize
+from linklocal.vpc.instances import actions, changes, glance, reinitialize
 from linklocal.vpc.instances.lifecycle import CREATED, Condition, derive
 from linklocal.vpc.instances.load import InstanceRecord, load
 from linklocal.vpc.instances.model import (
@@ -51,6 +53,7 @@ from linklocal.vpc.volumes.attach import lock_volumes_of
 # An instance as answered, and its ETag. `Views`: named here because `list` is a method below.
 Shown = tuple[View, str]
 Views = list[View]
+Names = list[glance.Named]
 
 
 class InstanceService:
@@ -141,6 +144,33 @@ class InstanceService:
             rows, total, following = await select_page(connection, statement, instances, page)
             records = await load(connection, [row._mapping["id"] for row in rows])
             return [self._shown(record)[0] for record in records.values()], total, following
+
+    async def names(
+        self, caller: Caller, page: Page, crns: Collection[str] | None = None
+    ) -> tuple[Names, int]:
+        """Id, name and CRN of one page of instances, of all or of these CRNs, and how many there are."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.instance.instance.list")
+            statement = of_account(self._context, caller, instances)
+            if crns is not None:
+                statement = statement.where(instances.c.crn.in_(sorted(crns)))
+            return await glance.names(connection, statement, page)
+
+    async def floating_ips(self, caller: Caller, ids: Collection[InstanceId]) -> dict[str, str]:
+        """The first floating ip of each of these instances that has one."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.floating-ip.floating-ip.list")
+            own = of_account(self._context, caller, instances).where(instances.c.id.in_(ids))
+            known = await connection.scalars(own.with_only_columns(instances.c.id))
+            found = await glance.addresses(connection, [InstanceId(id) for id in known])
+            return {str(id): address for id, address in found.items()}
+
+    async def mark(self, caller: Caller, page: Page, asked: InstanceFilter) -> str:
+        """A text that differs when what `list` shows of this page has changed; cheap."""
+        async with self._context.database.read() as connection:
+            await self._require(connection, caller, "is.instance.instance.list")
+            statement = filtered(self._context, caller, asked)
+            return repr(await glance.mark(connection, statement, page))
 
     async def get(self, caller: Caller, id: str) -> Shown:
         """The instance; of one whose delete is not yet acknowledged, its last view. Raises NotFound."""
