@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,24 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from linklocal import __version__
 from linklocal.clock import Clock, parse_rfc3339
 from linklocal.console.forms import Form, read_form
-from linklocal.console.sessions import COOKIE, LONGEST, Session, Sessions, SignedIn
+from linklocal.console.reads import read_of
+from linklocal.console.sessions import (
+    COOKIE,
+    LONGEST,
+    REMEMBERED,
+    Ended,
+    Session,
+    Sessions,
+    SignedIn,
+)
+from linklocal.console.typed import FIELD, Typed, TypedForms
 from linklocal.errors import DomainError, Invalid, Problem
-from linklocal.iam.access_tokens import issuer_of
+from linklocal.iam.access_tokens import GRANT_REFRESH, issuer_of
 from linklocal.iam.caller import Caller
+from linklocal.iam.login import asked
 
+LOGIN = "POST /identity/token"  # as the API logs in, for the audit
+ENDED = "Your session has ended: sign in again."
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 HEADERS = {
@@ -95,8 +108,10 @@ class Pages:
         public_url: str | None,
         status_of: StatusOf,
         problems_of: ProblemsOf,
+        typed: TypedForms,
     ) -> None:
         self.sessions = sessions
+        self.typed = typed
         self._clock = clock
         self._public_url = public_url
         self._status_of = status_of
@@ -176,52 +191,77 @@ class Pages:
 
     def get(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint of a page that only reads."""
-        return self._endpoint(page, change=False)
 
-    def change(self, page: Page, operation: str = "") -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            # A refused read is recorded as the API's that asks for the same.
+            request.state.performed = read_of(request.url.path.removeprefix("/console"))
+            signed_in = await self.signed_in(request)
+            if isinstance(signed_in, Ended):
+                return self._sign_in_first(request)
+            visit = Visit(request, signed_in.caller, signed_in.session, Form({}))
+            return await self._answered(page, visit, signed_in)
+
+        return endpoint
+
+    def change(
+        self, page: Page, operation: str = "", *, refill: Page | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint of a change: the form must carry the session's token.
 
         `operation`: the API's operation that does the same, with this route's parameters in its path
         (`DELETE /v1/keys/{id}`). The audit records the change as that; none: no change of a resource.
+        `refill`: the page with the form, filled with the visit's: where people go on who were signed out
+        while they typed.
         """
-        return self._endpoint(page, change=True, operation=operation)
 
-    def _endpoint(
-        self, page: Page, *, change: bool, operation: str = ""
-    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            signed_in = await self.sessions.read(request.cookies.get(COOKIE), self.issuer(request))
-            if signed_in is None:
-                return self._sign_in_first(request)
-            request.state.caller = signed_in.caller
             if operation:
                 request.state.performed = operation.format(**request.path_params)
-            form = await read_form(request) if change else Form({})
+            signed_in = await self.signed_in(request)
+            form = await read_form(request)
+            if isinstance(signed_in, Ended):
+                return self._too_late(request, signed_in, form if refill else Form({}))
             visit = Visit(request, signed_in.caller, signed_in.session, form)
-            if change and not secrets.compare_digest(
-                form.get("csrf").encode(), visit.session.csrf.encode()
-            ):
+            if not _has_token(form, visit.session):
                 message = "This page is out of date: load it again, then repeat what you did."
                 request.state.problems = (Problem("not_authorized", message),)
                 return self.refused(visit, 403, message)
-            try:
-                response = await page(visit)
-            except DomainError as error:
-                request.state.problems = error.problems
-                response = self.refused(
-                    visit, self._status_of(error), " ".join(p.message for p in error.problems)
-                )
-            if signed_in.renewed:
-                self.set_session(response, request, signed_in.session)
-            return response
+            if refill is not None and form.has(FIELD):
+                typed = self.typed.open(form.get(FIELD), visit.session.iam_id)
+                if typed is None or typed.path != request.url.path:
+                    return self.refused(visit, 400, "What you typed cannot be read any more.")
+                request.state.performed = None  # nothing is changed: the form appears again
+                return await self._answered(refill, replace(visit, form=typed.form), signed_in)
+            return await self._answered(page, visit, signed_in)
 
         return endpoint
+
+    async def _answered(self, page: Page, visit: Visit, signed_in: SignedIn) -> Response:
+        """What the page says, or why not; with the session's cookie when it is a new one."""
+        try:
+            response = await page(visit)
+        except DomainError as error:
+            visit.request.state.problems = error.problems
+            response = self.refused(
+                visit, self._status_of(error), " ".join(p.message for p in error.problems)
+            )
+        if signed_in.renewed:
+            self.set_session(response, visit.request, signed_in.session)
+        return response
 
     def refused(self, visit: Visit | None, status: int, message: str) -> Response:
         """A page, or for htmx a notice, that says why not."""
         htmx = visit is not None and visit.request.headers.get("hx-request") == "true"
         template = "part_refused.html" if htmx else "refused.html"
         return self.render(template, visit, status, status=status, message=message)
+
+    def sign_in_form(
+        self, status: int, *, problem: str = "", notice: str = "", typed: str = ""
+    ) -> Response:
+        """The page to sign in on. `typed`: sealed, what its reader goes back to."""
+        return self.render(
+            "sign_in.html", None, status, problem=problem, notice=notice, typed=typed
+        )
 
     def _sign_in_first(self, request: Request) -> Response:
         expired = "?expired=1" if COOKIE in request.cookies else ""
@@ -230,27 +270,53 @@ class Pages:
             return Response(status_code=401, headers={**HEADERS, "HX-Redirect": target})
         return RedirectResponse(target, 303, HEADERS)
 
+    def _too_late(self, request: Request, ended: Ended, form: Form) -> Response:
+        """To sign in, with what was typed kept for afterwards.
+
+        Kept only where the form is one that the ended session showed: it has that session's token.
+        """
+        message = "The change was not made: nobody is signed in."
+        request.state.problems = (Problem("not_authorized", message),)
+        session, htmx = ended.session, request.headers.get("hx-request") == "true"
+        fields = form.without("csrf").values()
+        if session is None or not fields or not _has_token(form, session):
+            return self._sign_in_first(request) if htmx else self.sign_in_form(401, notice=ENDED)
+        typed = self.typed.seal(Typed(request.url.path, session.iam_id, form))
+        notice = f"{ENDED} What you typed is kept."
+        response = self.sign_in_form(401, notice=notice, typed=typed)
+        if htmx:  # a part of the form was asked for: the whole page is what signs in
+            response.headers.update({"HX-Retarget": "body", "HX-Reswap": "innerHTML"})
+        return response
+
     def set_session(self, response: Response, request: Request, session: Session) -> None:
         """Put the session into the answer's cookie."""
         response.set_cookie(
             COOKIE,
             self.sessions.cookie(session),
-            max_age=int(LONGEST.total_seconds()),
+            max_age=int((LONGEST + REMEMBERED).total_seconds()),
             path="/console",
             secure=self.base_url(request).startswith("https:"),
             httponly=True,
             samesite="strict",
         )
 
-    async def signed_in(self, request: Request) -> SignedIn | None:
-        """For what must know before it answers (streams, sign-in)."""
-        return await self.sessions.read(request.cookies.get(COOKIE), self.issuer(request))
+    async def signed_in(self, request: Request) -> SignedIn | Ended:
+        """Who asks. Leaves for the audit: the caller, and a login that renewed the session or failed to."""
+        cookie = request.cookies.get(COOKIE)
+        found = await self.sessions.read(cookie, self.issuer(request))
+        if isinstance(found, SignedIn):
+            request.state.caller = found.caller
+            request.state.renewal = found.renewed
+        elif found.refused:
+            request.state.renewal = asked(GRANT_REFRESH)
+            request.state.renewal_problems = found.refused
+        return found
 
     async def on_error(self, request: Request, error: Exception) -> Response:
         """What no page function caught: a path that is not there, a method that is not offered."""
         assert isinstance(error, HTTPException)
         signed_in = await self.signed_in(request)
-        if signed_in is None:
+        if isinstance(signed_in, Ended):
             return self._sign_in_first(request)
         visit = Visit(request, signed_in.caller, signed_in.session, Form({}))
         return self.refused(visit, error.status_code, "There is no such page in the console.")
@@ -271,6 +337,11 @@ class Pages:
 def assets_built() -> bool:
     """Whether the console's scripts and styles are there: they are built, not kept in the repository."""
     return (STATIC / "console.js").exists()
+
+
+def _has_token(form: Form, session: Session) -> bool:
+    """Whether the form is one of this session's pages."""
+    return secrets.compare_digest(form.get("csrf").encode(), session.csrf.encode())
 
 
 def _moment(text: str) -> str:

@@ -14,15 +14,17 @@ from datetime import timedelta
 from typing import Any
 
 from linklocal.clock import Clock
-from linklocal.errors import DomainError, NotAuthenticated
+from linklocal.errors import Invalid, NotAuthenticated, Problem
 from linklocal.iam.access_tokens import GRANT_API_KEY, GRANT_REFRESH
 from linklocal.iam.caller import Authenticator, Caller
-from linklocal.iam.grants import Grants
+from linklocal.iam.grants import AccessToken, Grants
+from linklocal.iam.login import Login
 from linklocal.iam.secrets import Sealer
 
 COOKIE = "linklocal_console"
 CLIENT = "console"  # client id of the console's grants: asks for a refresh token
 LONGEST = timedelta(hours=12)  # after that the API key is asked for again
+REMEMBERED = timedelta(days=3)  # so long an ended session is told from none
 CODE_LIFE = timedelta(hours=1)
 _CONTEXT = "console-session"
 
@@ -35,15 +37,24 @@ class Session:
     refresh: str
     csrf: str
     ends: int
+    iam_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session and who it speaks for. `renewed`: the cookie has to be set again."""
+    """A session and who it speaks for. `renewed`: the login that renewed it; set the cookie again."""
 
     session: Session
     caller: Caller
-    renewed: bool = False
+    renewed: Login | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nobody is signed in. `session`: whose time is over; `refused`: why it could not be renewed."""
+
+    session: Session | None = None
+    refused: tuple[Problem, ...] = ()
 
 
 class Sessions:
@@ -57,40 +68,65 @@ class Sessions:
         self._sealer = sealer
         self._clock = clock
 
-    async def sign_in(self, api_key: str, issuer: str) -> Session:
-        """A new session for the owner of the key. Raises Invalid when it is none."""
+    async def sign_in(
+        self, api_key: str, issuer: str, *, before: Session | None = None
+    ) -> tuple[Session, Login]:
+        """A new session for the owner of the key, and what to record. Raises Invalid when it is none.
+
+        `before`: an ended session, whose open pages go on when its user is back.
+        """
         form = {"grant_type": GRANT_API_KEY, "apikey": api_key}
         token = await self._grants.grant(form, issuer=issuer, client_id=CLIENT)
+        iam_id = token.iam_id or ""
+        same = before is not None and before.iam_id == iam_id
+        csrf = before.csrf if before is not None and same else secrets.token_urlsafe(24)
         ends = int((self._clock.now() + LONGEST).timestamp())
-        return Session(token.value, token.refresh_token or "", secrets.token_urlsafe(24), ends)
+        session = Session(token.value, token.refresh_token or "", csrf, ends, iam_id)
+        return session, _login(GRANT_API_KEY, token)
 
     def cookie(self, session: Session) -> str:
         """The value of the cookie: nobody but this server can read or make it."""
         return self._sealer.seal(json.dumps(asdict(session)).encode(), _CONTEXT)
 
-    async def read(self, cookie: str | None, issuer: str) -> SignedIn | None:
-        """Who is signed in; None without a session that still counts."""
-        plain = self._sealer.open(cookie, _CONTEXT) if cookie else None
-        if plain is None:
-            return None
-        kept: dict[str, Any] = json.loads(plain)
-        session = Session(**kept)
-        if session.ends <= self._clock.now().timestamp():
-            return None
+    async def read(self, cookie: str | None, issuer: str) -> SignedIn | Ended:
+        """Who is signed in; the session is renewed when its access token has expired."""
+        session = self.opened(cookie)
+        if session is None or session.ends <= self._clock.now().timestamp():
+            return Ended(session)
         try:
             return SignedIn(session, await self._caller(session))
         except NotAuthenticated:
             return await self._renewed(session, issuer)
 
-    async def _renewed(self, session: Session, issuer: str) -> SignedIn | None:
+    async def current(self, cookie: str | None) -> Caller | None:
+        """Who is signed in and needs no renewal: for what cannot set a cookie any more."""
+        session = self.opened(cookie)
+        if session is None or session.ends <= self._clock.now().timestamp():
+            return None
+        try:
+            return await self._caller(session)
+        except NotAuthenticated:
+            return None
+
+    def opened(self, cookie: str | None) -> Session | None:
+        """What the cookie holds, whether its time is over or not."""
+        plain = self._sealer.open(cookie, _CONTEXT) if cookie else None
+        if plain is None:
+            return None
+        kept: dict[str, Any] = json.loads(plain)
+        if kept.keys() != set(Session.__slots__):  # of another version of this server
+            return None
+        return Session(**kept)
+
+    async def _renewed(self, session: Session, issuer: str) -> SignedIn | Ended:
         """The session with a fresh access token, unless the API key has been disabled or deleted."""
         form = {"grant_type": GRANT_REFRESH, "refresh_token": session.refresh}
         try:
             token = await self._grants.grant(form, issuer=issuer, client_id=CLIENT)
             fresh = replace(session, access=token.value, refresh=token.refresh_token or "")
-            return SignedIn(fresh, await self._caller(fresh), renewed=True)
-        except DomainError:
-            return None
+            return SignedIn(fresh, await self._caller(fresh), _login(GRANT_REFRESH, token))
+        except (Invalid, NotAuthenticated) as error:
+            return Ended(session, error.problems)
 
     async def _caller(self, session: Session) -> Caller:
         return await self._authenticator.authenticate(f"Bearer {session.access}")
@@ -116,6 +152,10 @@ class SignInCodes:
         """The API key that the code stands for; None if it was used, has expired or never was."""
         api_key, until = self._codes.pop(_hash(code), (None, 0.0))
         return api_key if self._clock.monotonic() < until else None
+
+
+def _login(grant: str, token: AccessToken) -> Login:
+    return Login(grant, token.iam_id, token.api_key_id, token.profile_id)
 
 
 def _hash(code: str) -> str:

@@ -7,9 +7,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from linklocal.console.forms import read_form
-from linklocal.console.pages import HEADERS, Pages, Visit
-from linklocal.console.sessions import COOKIE, SignInCodes
+from linklocal.console.pages import ENDED, HEADERS, LOGIN, Pages, Visit
+from linklocal.console.sessions import COOKIE, SignedIn, SignInCodes
+from linklocal.console.typed import FIELD
 from linklocal.errors import Invalid
+from linklocal.iam.access_tokens import GRANT_API_KEY
+from linklocal.iam.login import asked
 
 _SAME_SITE = ("same-origin", "none")
 
@@ -39,29 +42,45 @@ class SignInPages:
             if api_key is not None:
                 return await self._open(request, api_key)
             return self._form("This sign-in code has been used or has expired: enter the API key.")
-        if await self._pages.signed_in(request) is not None:
+        if isinstance(await self._pages.signed_in(request), SignedIn):
             return RedirectResponse("/console/instances", 303, HEADERS)
-        expired = "expired" in request.query_params
-        return self._form("", "Your session has ended: sign in again." if expired else "")
+        return self._form("", ENDED if "expired" in request.query_params else "")
 
-    def _form(self, problem: str, notice: str = "") -> Response:
+    def _form(self, problem: str, notice: str = "", typed: str = "") -> Response:
         status = 400 if problem else 200
-        return self._pages.render("sign_in.html", None, status, problem=problem, notice=notice)
+        return self._pages.sign_in_form(status, problem=problem, notice=notice, typed=typed)
 
     async def sign_in(self, request: Request) -> Response:
         # There is no session yet whose token could be asked for; browsers say where a form comes from.
         if request.headers.get("sec-fetch-site", "none") not in _SAME_SITE:
             return self._form("Sign in on this page, not from another site.")
         form = await read_form(request)
-        return await self._open(request, form.get("api_key").strip())
+        return await self._open(request, form.get("api_key").strip(), form.get(FIELD))
 
-    async def _open(self, request: Request, api_key: str) -> Response:
+    async def _open(self, request: Request, api_key: str, sealed: str = "") -> Response:
+        """`sealed`: what was typed when the session ended."""
+        pages = self._pages
+        request.state.performed = LOGIN
+        request.state.login = asked(GRANT_API_KEY)
+        before = pages.sessions.opened(request.cookies.get(COOKIE))
         try:
-            session = await self._pages.sessions.sign_in(api_key, self._pages.issuer(request))
-        except Invalid:
-            return self._form("This API key is not known, or it is disabled or has expired.")
-        response = RedirectResponse("/console/instances", 303, HEADERS)
-        self._pages.set_session(response, request, session)
+            session, request.state.login = await pages.sessions.sign_in(
+                api_key, pages.issuer(request), before=before
+            )
+        except Invalid as error:
+            request.state.problems = error.problems
+            return self._form(
+                "This API key is not known, or it is disabled or has expired.", typed=sealed
+            )
+        typed = pages.typed.open(sealed, session.iam_id)
+        response: Response
+        if typed is None:
+            response = RedirectResponse("/console/instances", 303, HEADERS)
+        else:
+            response = pages.render(
+                "signed_in.html", None, action=typed.path, csrf=session.csrf, typed=sealed
+            )
+        pages.set_session(response, request, session)
         return response
 
     async def sign_out(self, visit: Visit) -> Response:

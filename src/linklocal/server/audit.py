@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -221,16 +221,14 @@ class Audit:
         """Records a change through the console as the API's operation that does the same.
 
         The console leaves in `scope["state"]` which one (`performed`: method and path) and what would be
-        read of the API's answer (`made`). Its pages and streams pass as they come.
+        read of the API's answer (`made`); for the login that renewed its session, or failed to, `renewal`
+        and `renewal_problems`. Its pages and streams pass as they come.
         """
 
         async def send_recorded(message: Message) -> None:
-            state = scope.get("state", {})
-            performed = state.get("performed")
-            if message["type"] == "http.response.start" and performed and self._operations:
-                method, _, path = performed.partition(" ")
-                if (found := self._operations.find(method, path)) is not None:
-                    call = _performed(found[0], found[1], state, int(message["status"]))
+            if message["type"] == "http.response.start" and self._operations:
+                state = scope.get("state", {})
+                for call in _of_console(self._operations, state, int(message["status"])):
                     await self._record(events_of(call, self._clock))
             await send(message)
 
@@ -280,21 +278,39 @@ def _call(
     )
 
 
-_SUCCESS = {"POST": 201, "PATCH": 200, "DELETE": 204}
+_SUCCESS = {"GET": 200, "POST": 201, "PATCH": 200, "DELETE": 204}
+_LOGIN = "POST /identity/token"
+
+
+def _of_console(operations: Operations, state: Mapping[str, Any], status: int) -> Iterator[Call]:
+    """What a request of the console did of what the API can do: renewed its session, and its own."""
+    renewal: Login | None = state.get("renewal")
+    if renewal is not None:
+        problems = state.get("renewal_problems", ())
+        login = {**state, "login": renewal, "caller": None, "problems": problems, "made": {}}
+        yield from _performed(operations, _LOGIN, login, 400 if problems else 200)
+    performed: str | None = state.get("performed")
+    if performed is not None:
+        yield from _performed(operations, performed, state, status)
 
 
 def _performed(
-    operation: Operation, parameters: Mapping[str, str], state: Mapping[str, Any], status: int
-) -> Call:
-    """A change through the console, with the status that the API would have answered."""
-    return Call(
+    operations: Operations, performed: str, state: Mapping[str, Any], status: int
+) -> Iterator[Call]:
+    """The operation's call, with the status that the API would have answered."""
+    method, _, path = performed.partition(" ")
+    if (found := operations.find(method, path)) is None:
+        return
+    operation, parameters = found
+    success = 200 if performed == _LOGIN else _SUCCESS[operation.method]
+    yield Call(
         operation=operation,
         parameters=parameters,
-        status=status if status >= 400 else _SUCCESS[operation.method],
+        status=status if status >= 400 else success,
         trace=state["request_id"],
         correlation_id=state["correlation_id"],
         caller=state.get("caller"),
-        login=None,
+        login=state.get("login") if performed == _LOGIN else None,
         problems=state.get("problems", ()),
         answer=state.get("made", {}) if status < 400 else {},
     )

@@ -1,0 +1,268 @@
+"""A console's session through its life: signed in, renewed, ended by time; and what each leaves recorded.
+
+The whole server in this process, with a clock that is moved; no browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fakes.clock import FakeClock
+
+from linklocal.console.sessions import COOKIE, LONGEST, REMEMBERED
+from linklocal.console.typed import TypedForms
+from linklocal.events import Event
+from linklocal.iam.secrets import load_key_file
+from linklocal.iam.signing_keys import TOKEN_LIFE
+from linklocal.server.app import ControlPlane, build
+from linklocal.settings import ServerSettings
+from linklocal.store.migrations import upgrade
+
+KEY = "canary-api-key-" + "k" * 29
+LOGIN = "iam-identity.user-apikey.login"
+
+
+@dataclass
+class Console:
+    """A server and one browser of it."""
+
+    control: ControlPlane
+    clock: FakeClock
+    http: httpx.AsyncClient
+
+    async def sign_in(self, key: str = KEY, **fields: str) -> httpx.Response:
+        return await self.http.post("/console/sign-in", data={"api_key": key, **fields})
+
+    async def csrf(self) -> str:
+        return hidden(await self.http.get("/console/ssh-keys"), "csrf")
+
+    async def events(self, action: str) -> list[Event]:
+        """Oldest first."""
+        async with self.control.database.read() as connection:
+            found = await self.control.events.query(connection, action=action, limit=1000)
+        return list(reversed(found))
+
+    async def key(self) -> dict[str, Any]:
+        """A second API key: id and value."""
+        headers = await self.logged_in()
+        mine = await self.http.get("/v1/apikeys/details", headers={**headers, "IAM-ApiKey": KEY})
+        body = {"name": "second", "iam_id": mine.json()["iam_id"]}
+        made = await self.http.post("/v1/apikeys", json=body, headers=headers)
+        return dict(made.json())
+
+    async def logged_in(self) -> dict[str, str]:
+        """Headers of a client of the API."""
+        grant = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": KEY}
+        token = await self.http.post("/identity/token", data=grant)
+        return {"Authorization": f"Bearer {token.json()['access_token']}"}
+
+
+def hidden(page: httpx.Response, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+@asynccontextmanager
+async def serving(folder: Path, clock: FakeClock) -> AsyncIterator[ControlPlane]:
+    settings = ServerSettings(
+        state_dir=folder,
+        database_url=f"sqlite:///{folder / 'linklocal.db'}",
+        key_file=folder / "server.key",
+    )
+    async with build(settings, clock, url="http://api.test", dev=True) as control:
+        yield control
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database and the keys of a server that was set up, to be copied."""
+    folder = tmp_path_factory.mktemp("sessions")
+    upgrade(f"sqlite:///{folder / 'linklocal.db'}")
+    load_key_file(folder / "server.key", create=True)
+
+    async def set_up() -> None:
+        async with serving(folder, FakeClock()) as control:
+            await control.bootstrap(KEY)
+
+    asyncio.run(set_up())
+    return folder
+
+
+@pytest.fixture
+async def console(tmp_path: Path, template: Path) -> AsyncIterator[Console]:
+    folder = shutil.copytree(template, tmp_path / "state")
+    clock = FakeClock()
+    async with serving(folder, clock) as control:
+        transport = httpx.ASGITransport(control.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+            yield Console(control, clock, http)
+
+
+async def test_a_session_is_renewed_until_its_time_is_over(console: Console) -> None:
+    await console.sign_in()
+    first = console.http.cookies[COOKIE]
+    assert (await console.http.get("/console/nodes")).status_code == 200
+    assert console.http.cookies[COOKIE] == first
+
+    for _ in range(int(LONGEST.total_seconds() // TOKEN_LIFE) - 1):
+        console.clock.advance(TOKEN_LIFE)
+        assert (await console.http.get("/console/nodes")).status_code == 200
+    assert console.http.cookies[COOKIE] != first
+    console.clock.advance(TOKEN_LIFE)
+    answer = await console.http.get("/console/nodes")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in?expired=1")
+    stream = await console.http.get("/console/instances/events")
+    assert stream.status_code == 401
+
+
+async def test_logins_and_renewals_are_recorded_as_the_apis(console: Console) -> None:
+    assert (await console.sign_in("no-such-key-no-such-key")).status_code == 400
+    made = await console.key()  # logs in through the API
+    await console.sign_in(made["apikey"])
+    console.clock.advance(TOKEN_LIFE)
+    await console.http.get("/console/nodes")
+    await console.http.get("/console/nodes")
+    headers = await console.logged_in()
+    await console.http.delete(f"/v1/apikeys/{made['id']}", headers=headers)
+    console.clock.advance(TOKEN_LIFE)
+    assert (await console.http.get("/console/nodes")).status_code == 303
+
+    refused, api, signed_in, renewed, _, gone = await console.events(LOGIN)
+    assert (refused.outcome, refused.status, refused.initiator) == ("failure", 400, None)
+    assert (signed_in.outcome, signed_in.status) == ("success", api.status)
+    assert signed_in.initiator == renewed.initiator == api.initiator
+    assert signed_in.target == renewed.target == made["id"]
+    assert signed_in.detail["operation"] == api.detail["operation"] == "create_token"
+    assert signed_in.detail["grant_type"] == api.detail["grant_type"]
+    assert renewed.detail["grant_type"] == gone.detail["grant_type"] == "refresh_token"
+    assert (gone.outcome, gone.reason) == ("failure", refused.reason)
+    assert not [one for one in (refused, api, signed_in, renewed, gone) if KEY in str(one)]
+
+
+async def test_refused_reads_are_recorded_as_the_apis(console: Console) -> None:
+    await console.sign_in()
+    missing = "0717_00000000-0000-4000-8000-000000000000"
+
+    for path in ("", "/metadata", "/calls"):
+        answer = await console.http.get(f"/console/instances/{missing}{path}")
+        assert answer.status_code == 404
+    assert (await console.http.get("/console/instances")).status_code == 200
+
+    found = await console.events("is.instance.instance.read")
+    facts = [(e.outcome, e.status, e.target, e.instance_id, e.reason) for e in found]
+    assert facts == [("failure", 404, missing, missing, "not_found")] * 3
+    assert found[-1].trace == answer.headers["x-request-id"]
+    assert found[-1].initiator
+
+
+FORMS = {
+    "ssh-keys": {"name": "typed-name", "public_key": "ssh-ed25519 typed"},
+    "profiles": {"name": "typed-name", "description": "typed <b>text</b>"},
+    "api-keys": {"name": "typed-name", "description": "typed text"},
+    "instances/new": {
+        "name": "typed-name",
+        "metadata": "on",
+        "user_data": "#!typed",
+        "hop_limit": "9",
+    },
+    "templates/new": {"name": "typed-name", "user_data": "#!typed"},
+    "instances/new/part": {"name": "typed-name", "user_data": "#!typed"},
+}
+
+
+@pytest.mark.parametrize("path", list(FORMS))
+async def test_what_was_typed_when_the_session_ended_comes_back(
+    console: Console, path: str
+) -> None:
+    """Sealed in the sign-in page; nothing is changed until it is sent once more."""
+    await console.sign_in()
+    csrf = await console.csrf()
+    console.clock.advance(LONGEST.total_seconds() + 60)
+
+    late = await console.http.post(f"/console/{path}", data={**FORMS[path], "csrf": csrf})
+
+    assert late.status_code == 401
+    assert "What you typed is kept." in late.text
+    assert "typed-name" not in late.text
+    wrong = await console.sign_in("no-such-key-no-such-key", typed=hidden(late, "typed"))
+    back = await console.sign_in(typed=hidden(wrong, "typed"))
+    assert (back.status_code, "typed-name" in back.text) == (200, False)
+    fields = {"csrf": hidden(back, "csrf"), "typed": hidden(back, "typed")}
+    filled = await console.http.post(f"/console/{path}", data=fields)
+    assert filled.status_code == 200
+    for value in FORMS[path].values():
+        if value != "on":
+            assert value.replace("<", "&lt;").replace(">", "&gt;") in filled.text
+    assert ("secure-toggle" in filled.text) == ("metadata" in FORMS[path])
+    async with console.control.database.read() as connection:
+        changes = await console.control.events.query(connection, limit=100)
+    assert {e.action for e in changes if e.outcome == "success"} == {LOGIN}
+    # Pages that were open go on, as their user is the same.
+    again = await console.http.post(f"/console/{path}", data={**FORMS[path], "csrf": csrf})
+    assert again.status_code != 403
+
+
+async def test_only_a_form_of_the_ended_session_is_kept(console: Console) -> None:
+    """Another site can send a form, and the browser sends the cookie along: it must not be filled in."""
+    await console.sign_in()
+    csrf = await console.csrf()
+    console.clock.advance(LONGEST.total_seconds() + 60)
+    form = FORMS["profiles"]
+
+    for fields in (form, {**form, "csrf": "x"}):
+        answer = await console.http.post("/console/profiles", data=fields)
+        assert (answer.status_code, 'name="typed"' in answer.text) == (401, False)
+    late = await console.http.post("/console/profiles", data={**form, "csrf": csrf})
+    sealed = hidden(late, "typed")
+    (refused, *_) = await console.events("iam-identity.account-profile.create")
+    assert (refused.outcome, refused.status, refused.reason) == ("failure", 401, "not_authorized")
+
+    # Not without the new session's token, not at another page, not for ever.
+    back = await console.sign_in(typed=sealed)
+    at = "/console/profiles"
+    assert (await console.http.post(at, data={"typed": sealed})).status_code == 403
+    fields = {"csrf": hidden(back, "csrf"), "typed": sealed}
+    assert (await console.http.post("/console/api-keys", data=fields)).status_code == 400
+    assert (await console.http.post(at, data=fields)).status_code == 200
+    console.clock.advance(REMEMBERED.total_seconds())
+    await console.sign_in()
+    fields["csrf"] = await console.csrf()
+    assert (await console.http.post(at, data=fields)).status_code == 400
+
+
+async def test_a_part_of_a_form_turns_into_the_page_to_sign_in(console: Console) -> None:
+    await console.sign_in()
+    csrf = await console.csrf()
+    console.clock.advance(LONGEST.total_seconds() + 60)
+
+    late = await console.http.post(
+        "/console/instances/new/part?part=metadata",
+        data={"name": "typed-name", "csrf": csrf},
+        headers={"HX-Request": "true"},
+    )
+
+    assert (late.status_code, late.headers["hx-retarget"]) == (401, "body")
+    assert hidden(late, "typed")
+
+
+async def test_another_user_does_not_get_what_was_typed(console: Console) -> None:
+    await console.sign_in()
+    form = {**FORMS["profiles"], "csrf": await console.csrf()}
+    console.clock.advance(LONGEST.total_seconds() + 60)
+    late = await console.http.post("/console/profiles", data=form)
+
+    sealed = TypedForms(console.control.iam.sealer, console.clock)
+    assert sealed.open(hidden(late, "typed"), "IBMid-somebody-else") is None
+    (login,) = await console.events(LOGIN)
+    assert sealed.open(hidden(late, "typed"), str(login.initiator)) is not None
