@@ -5,15 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from cloud import Cloud
+from cloud import Cloud, clients
+from live import running
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 FIXED_SEED = 20261124
 EXAMPLES = 6  # random ones of each operation and seed
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A server of its own: random calls find what others need, and delete it."""
+    with running(tmp_path_factory.mktemp("openapi") / "state") as dev:
+        yield clients(dev)
 
 
 def document(cloud: Cloud) -> dict[str, dict[str, dict[str, object]]]:
