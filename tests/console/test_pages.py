@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 from browser import Visitor
 from cloud import Cloud
 from guest import until
 from live import Dev
 from playwright.sync_api import expect
 
+from linklocal.iam.secrets import load_key_file
+
 EVIL = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
-    "narrow": {"color_scheme": "light", "viewport": {"width": 400, "height": 800}},
-}
 PATHS = (
     "instances",
     "instances/new",
@@ -44,11 +42,21 @@ def own_pages(cloud: Cloud) -> list[str]:
     return [f"instances/{demo}", f"templates/{template['id']}", f"profiles/{profile['id']}"]
 
 
-@pytest.mark.parametrize("look", list(LOOKS))
-def test_every_page_is_clean(visit: Callable[..., Visitor], cloud: Cloud, look: str) -> None:
-    visitor = visit(**LOOKS[look])
-    visitor.page.goto(f"{cloud.dev.api}/console/sign-in")
+def found_in_every_look(visitor: Visitor) -> list[str]:
+    """What is wrong with the page in light, in dark and at 400 pixels."""
+    visitor.look("light")
     found = [*visitor.axe(), *visitor.wide()]
+    # Colours are what differs in the dark; at 400 pixels the page is laid out otherwise.
+    visitor.look("dark")
+    found += [f"dark: {text}" for text in (*visitor.axe("color-contrast"), *visitor.wide())]
+    visitor.look("light", 400)
+    return found + [f"narrow: {text}" for text in (*visitor.axe(), *visitor.wide())]
+
+
+def test_every_page_is_clean(visit: Callable[..., Visitor], cloud: Cloud) -> None:
+    visitor = visit()
+    visitor.page.goto(f"{cloud.dev.api}/console/sign-in")
+    found = found_in_every_look(visitor)
     visitor.sign_in()
 
     for path in (*PATHS, *own_pages(cloud)):
@@ -58,11 +66,10 @@ def test_every_page_is_clean(visit: Callable[..., Visitor], cloud: Cloud, look: 
         if path == "instances/new":
             visitor.toggle("metadata-toggle")
             visitor.page.locator("cds-toggle#secure-toggle").wait_for()
-        # Colours are what differs in the dark; at 400 pixels the pages are laid out otherwise.
-        found += [*visitor.axe("color-contrast" if look == "dark" else ""), *visitor.wide()]
+        found += found_in_every_look(visitor)
 
     visitor.page.get_by_role("button", name="Navigation Menu").click()
-    found += visitor.axe()
+    found += found_in_every_look(visitor)
     assert not found, "\n".join(found)
 
 
@@ -188,10 +195,10 @@ def test_signing_in_and_out(visit: Callable[..., Visitor], dev: Dev) -> None:
     visitor.expected = {400}
     visitor.page.goto(f"{dev.api}/console/nodes")
     visitor.page.wait_for_url("**/console/sign-in")
-    visitor.page.fill("#api-key", "no-such-key-no-such-key-no-such-key")
-    visitor.page.get_by_role("button", name="Sign in").click()
+    visitor.sign_in_by_hand("no-such-key-no-such-key-no-such-key")
     expect(visitor.page.get_by_role("alert")).to_contain_text("not known")
-    visitor.sign_in()
+    visitor.sign_in_by_hand()
+    visitor.page.wait_for_url("**/console/instances")
     (cookie,) = visitor.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/console")
     assert dev.api_key not in cookie["value"]
@@ -225,6 +232,50 @@ def test_a_session_that_has_ended_asks_to_sign_in(visitor: Visitor, cloud: Cloud
 
     visitor.page.wait_for_url("**/console/sign-in?expired=1")
     expect(visitor.page.get_by_text("Your session has ended")).to_be_visible()
+
+
+def test_what_was_typed_comes_back_after_the_time_of_a_session(
+    visitor: Visitor, cloud: Cloud
+) -> None:
+    """Whether the form was sent, or a part of it was asked for."""
+    page = visitor.page
+    visitor.expected = {401}
+    for number, button in enumerate(("Create virtual server instance", "Get sample API call")):
+        visitor.instances()
+        page.get_by_role("link", name="Create", exact=True).click()
+        page.get_by_label("Name (required)").fill(name := f"typed-{number}")
+        page.get_by_label("User data").fill("#!/bin/sh\necho typed")
+        visitor.toggle("metadata-toggle")
+        visitor.hop_limit("5")
+        let_time_pass(visitor)
+
+        page.get_by_role("button", name=button).click()
+        expect(page.get_by_text("What you typed is kept.")).to_be_visible()
+        found = visitor.axe()
+        visitor.sign_in_by_hand()
+        page.get_by_role("button", name="Back to the form").wait_for()
+        found += visitor.axe()
+        page.get_by_role("button", name="Back to the form").click()
+
+        expect(page.get_by_label("Name (required)")).to_have_value(name)
+        expect(page.get_by_label("User data")).to_have_value("#!/bin/sh\necho typed")
+        expect(page.locator("cds-number-input#hop-limit input")).to_have_value("5")
+        assert not found, found
+    page.get_by_role("button", name="Create virtual server instance").click()
+    page.get_by_role("heading", name=name).first.wait_for()
+    made = cloud.vpc.list_instances(name=name).result["instances"]
+    assert [one["metadata_service"]["response_hop_limit"] for one in made] == [5]
+
+
+def let_time_pass(visitor: Visitor) -> None:
+    """The visitor's session becomes one whose twelve hours are over, sealed as the server does it."""
+    (cookie,) = visitor.context.cookies()
+    sealer = load_key_file(visitor.dev.state_dir / "server.key", create=False)
+    plain = sealer.open(cookie["value"].strip('"'), "console-session")
+    assert plain is not None
+    ended = {**json.loads(plain), "ends": int(time.time()) - 60}
+    value = sealer.seal(json.dumps(ended).encode(), "console-session")
+    visitor.context.add_cookies([{**cookie, "value": value}])
 
 
 def test_no_change_without_the_sessions_token(visitor: Visitor, cloud: Cloud) -> None:
