@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linklocal.clock import SystemClock
 from linklocal.errors import OperatorError
@@ -54,11 +55,53 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Streams:
+    """Lets endless answers end with the server, instead of being waited for and cut off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._open: set[asyncio.Task[object]] = set()
+        self._ended = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        endless = False
+
+        async def watched(message: Message) -> None:
+            nonlocal endless
+            await send(message)
+            if message["type"] == "http.response.start":
+                names = {name.lower() for name, _ in message.get("headers", ())}
+                endless = b"content-length" not in names
+            elif endless and message.get("more_body"):
+                self._open.add(task)
+                if self._ended:
+                    task.cancel()
+
+        try:
+            await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not (self._ended and task in self._open):
+                raise
+            task.uncancel()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._open.discard(task)
+
+    def end(self) -> None:
+        """Complete each answer that has begun and is not done, as it stands."""
+        self._ended = True
+        for task in self._open:
+            task.cancel()
+
+
 @asynccontextmanager
 async def serving(app: FastAPI, sock: socket.socket) -> AsyncIterator[None]:
     """Serve the app on the socket inside the block; drain at its end."""
+    streams = _Streams(app)
     config = uvicorn.Config(
-        app,
+        streams,
         http="httptools",
         lifespan="off",
         log_config=None,
@@ -77,6 +120,7 @@ async def serving(app: FastAPI, sock: socket.socket) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        streams.end()
         server.should_exit = True
         await task
 
