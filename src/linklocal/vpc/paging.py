@@ -54,7 +54,9 @@ Start = Annotated[
 def page_parameters(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT, start: Start = None
 ) -> Page:
-    """FastAPI dependency."""
+    """FastAPI dependency. Raises Invalid with target `start`, also where all there is fits on one page."""
+    if start is not None:
+        decode_start(start)
     return Page(limit, start)
 
 

@@ -32,10 +32,9 @@ def profile_routes(region: Region) -> APIRouter:
     async def list_(
         request: Request, caller: CurrentCaller, page: Annotated[Page, Depends(page_parameters)]
     ) -> JSONResponse:
-        # A page that is none is refused in any version, also where all are on one page.
-        shown, total, following = slice_page(PROFILES, lambda profile: profile.name, page)
         if request.query_params["version"] < PAGINATED_SINCE:
-            page, shown, following = Page(limit=len(PROFILES)), list(PROFILES), None
+            page = Page(limit=len(PROFILES))
+        shown, total, following = slice_page(PROFILES, lambda profile: profile.name, page)
         views = [profile_view(profile, region) for profile in shown]
         return collection(
             request, "/v1/instance/profiles", "profiles", views, page, total, following
