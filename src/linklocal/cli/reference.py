@@ -1,14 +1,20 @@
-"""`docs/cli.md` from the commands themselves. `linklocal cli-reference` prints it; a test compares.
+"""`docs/cli.md` and `docs/settings.md` from the commands and settings themselves; tests compare.
 
-Nothing is written twice: a command's page is its help.
+`linklocal cli-reference` and `linklocal settings-reference` print them. Nothing is written twice: a command's
+page is its help, a setting's line its description.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 HEAD = """# Command line
 
@@ -17,6 +23,14 @@ Every command of `linklocal`, as its `--help` says. Made by `linklocal cli-refer
 Options that all `is` and `iam` commands have (`--output JSON`, `-q`, `--state-dir`) are in each help and
 left out here. Exit status: 0 done, 1 failed or typed wrongly, 2 a process could not be started.
 """
+SETTINGS_HEAD = """# Settings
+
+Each process reads its settings from the environment; options of its command come before them. Made by
+`linklocal settings-reference > docs/settings.md`.
+
+`linklocal dev` is both processes and reads both lists. Lists and maps are JSON. A variable with a value that
+cannot be read ends the start with the variable's name. What the command line as a client reads
+(`IBMCLOUD_API_KEY`, `LINKLOCAL_API`, ...) stands in the help of `linklocal login`."""
 _EVERYWHERE = {"output", "quiet", "state_dir", "old_json", "help"}
 
 
@@ -30,6 +44,37 @@ def cli_reference() -> None:
     """
     root = click.get_current_context().find_root().command
     click.echo(reference(root), nl=False)
+
+
+@click.command("settings-reference", hidden=True)
+def settings_reference() -> None:
+    """Print docs/settings.md.
+
+    \b
+    Example:
+      linklocal settings-reference > docs/settings.md
+    """
+    from linklocal.settings import NodeSettings, ServerSettings
+
+    parts = [SETTINGS_HEAD]
+    for title, settings in (("Server", ServerSettings), ("Node", NodeSettings)):
+        rows = [_setting(name, field) for name, field in settings.model_fields.items()]
+        parts.append(
+            f"## {title}\n\n| variable | default | what it is |\n|---|---|---|\n" + "\n".join(rows)
+        )
+    click.echo("\n\n".join(parts))
+
+
+def _setting(name: str, field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        default = "the user's state folder; `/var/lib/linklocal` for root"
+    elif field.default is None:
+        default = "none"
+    else:
+        value = field.default
+        default = f"`{value if isinstance(value, str) else json.dumps(value, default=sorted)}`"
+    text = " ".join((field.description or "").split()).replace("|", "\\|")
+    return f"| `LINKLOCAL_{name.upper()}` | {default} | {text} |"
 
 
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from linklocal.cli.main import cli
 from linklocal.cli.reference import reference, walk
 
-PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = DOCS / "cli.md"
 COMMANDS = [
     (path, command)
     for path, command in walk(cli, "linklocal")
@@ -21,6 +22,12 @@ COMMANDS = [
 
 def test_the_page_is_what_the_commands_say() -> None:
     assert PAGE.read_text() == reference(cli), "run: linklocal cli-reference > docs/cli.md"
+
+
+def test_the_page_of_settings_is_what_they_say() -> None:
+    printed = CliRunner().invoke(cli, ["settings-reference"]).output
+    path = DOCS / "settings.md"
+    assert path.read_text() == printed, "run: linklocal settings-reference > docs/settings.md"
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
