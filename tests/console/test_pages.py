@@ -31,6 +31,7 @@ PATHS = (
     "floating-ips",
     "security-groups",
     "nodes",
+    "report",
 )
 
 

@@ -18,6 +18,8 @@ from linklocal.console.instance_templates import TemplatePages
 from linklocal.console.instances import InstancePages
 from linklocal.console.menus import Menus
 from linklocal.console.pages import HEADERS, STATIC, Pages, ProblemsOf, StatusOf, assets_built
+from linklocal.console.reinitializing import ReinitializePages
+from linklocal.console.reporting import ReportPages
 from linklocal.console.resources import ResourcePages
 from linklocal.console.services import Services
 from linklocal.console.sessions import Sessions, SignInCodes
@@ -68,6 +70,8 @@ def build_console(
         *menus.routes(),
         *CreatePages(pages, services, menus).routes(),
         *InstancePages(pages, services).routes(),
+        *ReinitializePages(pages, services, menus).routes(),
+        *ReportPages(pages, services).routes(),
         *TemplatePages(pages, services).routes(),
         *AccessPages(pages, services, menus).routes(),
         *ResourcePages(pages, services).routes(),

@@ -19,12 +19,10 @@ from linklocal.console.pages import Pages, Said, Visit
 from linklocal.console.samples import Kind
 from linklocal.console.services import Services
 from linklocal.errors import DomainError, NotAuthorized
-from linklocal.iam.caller import Caller
 from linklocal.vpc.instances.model import InstancePrototype
 from linklocal.vpc.keys.model import KeyPrototype
 from linklocal.vpc.network.subnets.model import SubnetPrototype
 from linklocal.vpc.network.vpcs.model import VpcPrototype
-from linklocal.vpc.paging import MAX_LIMIT, Page
 from linklocal.vpc.profiles.catalog import PROFILES
 from linklocal.vpc.resource_groups import resource_groups_of
 from linklocal.vpc.templates.model import TemplatePrototype
@@ -71,10 +69,20 @@ class CreatePages:
                 Route(
                     f"{path}/new/sample", change(page.sample, refill=page.again), methods=["POST"]
                 ),
-                Route(f"{path}/new/key", change(page.key, "POST /v1/keys"), methods=["POST"]),
-                Route(f"{path}/new/vpc", change(page.vpc, "POST /v1/vpcs"), methods=["POST"]),
                 Route(
-                    f"{path}/new/subnet", change(page.subnet, "POST /v1/subnets"), methods=["POST"]
+                    f"{path}/new/key",
+                    change(page.key, "POST /v1/keys", refill=page.again),
+                    methods=["POST"],
+                ),
+                Route(
+                    f"{path}/new/vpc",
+                    change(page.vpc, "POST /v1/vpcs", refill=page.again),
+                    methods=["POST"],
+                ),
+                Route(
+                    f"{path}/new/subnet",
+                    change(page.subnet, "POST /v1/subnets", refill=page.again),
+                    methods=["POST"],
                 ),
             ]
         return made
@@ -105,7 +113,7 @@ class CreatePages:
             "profiles": PROFILES,
             "vpc_menu": replace(vpcs, chosen=vpc),
             "subnet_menu": await menus.subnets(caller, (vpc, zone), form.get("subnet")),
-            "keys": await self._keys(caller),
+            "keys": await menus.keys(caller),
             "group_menu": await menus.placement_groups(caller, form.get("placement_group")),
             "profile_menu": profiles,
             "trusted_problem": problem,
@@ -113,16 +121,6 @@ class CreatePages:
             "template": form.get("template"),
             "rows": form.all("data_capacity"),
         }
-
-    async def _keys(self, caller: Caller) -> list[dict[str, Any]]:
-        """All SSH keys of the region, newest first: there are never more than a few hundred."""
-        found: list[dict[str, Any]] = []
-        page: Page | None = Page(MAX_LIMIT)
-        while page is not None:
-            some, _, following = await self._services.keys.list(caller, page)
-            found += some
-            page = Page(MAX_LIMIT, following) if following else None
-        return found
 
     async def _trusted_profiles(self, visit: Visit, chosen: str) -> tuple[Menu, str]:
         """The profiles to choose from, or why there are none (contract 6, row 6)."""

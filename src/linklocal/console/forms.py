@@ -98,10 +98,23 @@ def metadata_service(form: Form, *, explicit: bool) -> dict[str, Any] | None:
 
 def default_trusted_profile(form: Form) -> dict[str, Any] | None:
     """`default_trusted_profile` of a create form; nothing while the service is off or none is chosen."""
-    profile_id = form.get("profile_id")
-    if not profile_id or not form.has("metadata"):
-        return None
-    return {"auto_link": form.has("auto_link"), "target": {"id": profile_id}}
+    return _trusted_profile(form) if form.has("metadata") else None
+
+
+def _trusted_profile(form: Form) -> dict[str, Any] | None:
+    target = _named(form, "profile_id")
+    return {"auto_link": form.has("auto_link"), "target": target} if target else None
+
+
+def reinitialize_prototype(form: Form) -> dict[str, Any]:
+    """The body of POST /instances/{id}/reinitialize: what is not on the form is gone afterwards."""
+    body = {
+        "image": _named(form, "image"),
+        "keys": [{"id": id} for id in form.all("key")] or None,
+        "user_data": form.get("user_data").replace("\r\n", "\n") or None,
+        "default_trusted_profile": _trusted_profile(form),
+    }
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _named(form: Form, name: str, member: str = "id") -> dict[str, str] | None:

@@ -26,22 +26,24 @@ def searched(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a visitor wants to see of the list at `path`."""
+    """What a visitor wants to see of the list at `path`. `kept`: other parameters of its address."""
 
     path: str
     search: str
     start: str
+    kept: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, visit: Visit, path: str) -> Asked:
-        return cls(path, searched(visit.query("search")), visit.query("start"))
+    def of(cls, visit: Visit, path: str, kept: tuple[tuple[str, str], ...] = ()) -> Asked:
+        start = visit.query("start")
+        return cls(path, searched(visit.query("search")), start, tuple(k for k in kept if k[1]))
 
     def page(self) -> Page:
         """For the VPC's lists: newest first."""
         return Page(ROWS, self.start or None, self.search)
 
     def iam_page(self, *, sort: str, descending: bool = False) -> IamPage:
-        """For IAM's lists. Raises Invalid (`start`)."""
+        """For IAM's lists, and others that go on from a number. Raises Invalid (`start`)."""
         if self.start and not (self.start.isdecimal() and len(self.start) <= _MOST_DIGITS):
             message = "`start` is not a page of this list: begin with its first page."
             raise Invalid(bad_field("start", message, self.start, type="parameter"))
@@ -59,7 +61,7 @@ class Asked:
 
     def href(self, start: str = "") -> str:
         """The address of another page of the same search."""
-        pairs = [("search", self.search), ("start", start)]
+        pairs = [*self.kept, ("search", self.search), ("start", start)]
         query = urlencode([pair for pair in pairs if pair[1]])
         return f"{self.path}?{query}" if query else self.path
 

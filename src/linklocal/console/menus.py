@@ -145,6 +145,15 @@ class Menus:
             "profile_id", found.items, more, option, chosen, search, service.get, caller
         )
 
+    async def keys(self, caller: Caller) -> list[View]:
+        """All SSH keys of the region, newest first: there are never more than a few hundred."""
+        found, _, following = await self._services.keys.list(caller, Page(MAX_LIMIT))
+        while following is not None:
+            page = Page(MAX_LIMIT, following)
+            more, _, following = await self._services.keys.list(caller, page)
+            found += more
+        return found
+
     async def instances(self, caller: Caller, chosen: str, search: str = "") -> Menu:
         """Instances by CRN. Without a right to see them there is nothing to choose from."""
         try:

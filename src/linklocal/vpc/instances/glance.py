@@ -59,7 +59,7 @@ async def addresses(
             .where(table.c.instance_id.in_(wanted))
             .order_by(table.c.instance_id, table.c.position, f.address)
         )
-        for instance_id, address in (await connection.execute(statement)).tuples():
+        for instance_id, address in await connection.execute(statement):
             found.setdefault(InstanceId(instance_id), address)
     return found
 
