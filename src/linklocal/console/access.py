@@ -126,6 +126,8 @@ class AccessPages:
         async with self._iam.database.read() as connection:
             able = await able_to_assume(connection, caller.account_id, id)
         shown = able[:SHOWN]
+        first = _position(visit.query("links"), len(links))
+        some = links[first : first + SHOWN]
         return self._pages.render(
             "profile.html",
             visit,
@@ -133,12 +135,15 @@ class AccessPages:
             said=said,
             form=visit.form,
             profile=profile,
-            links=links,
+            links=some,
+            links_from=first,
+            links_total=len(links),
+            links_shown=SHOWN,
             rules=[{**rule, "conditions": _readable(rule["conditions"])} for rule in rules],
             able=shown,
             unshown=len(able) - len(shown),
             by_crn=await self._named(
-                caller, {*(one.crn for one in shown), *(link["link"]["crn"] for link in links)}
+                caller, {*(one.crn for one in shown), *(link["link"]["crn"] for link in some)}
             ),
             instance_menu=await self._menus.instances(caller, visit.form.get("crn")),
             claims=CLAIMS,
@@ -247,6 +252,12 @@ class AccessPages:
     async def delete_api_key(self, visit: Visit) -> Response:
         await self._iam.api_keys.delete(visit.caller, visit.path("id"))
         return self._pages.to("/api-keys", "Deleted.")
+
+
+def _position(text: str, total: int) -> int:
+    """Where a page of links begins: at what the query says, if there is anything."""
+    asked = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return asked if asked < total else 0
 
 
 def _readable(conditions: list[dict[str, Any]]) -> list[str]:

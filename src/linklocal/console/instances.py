@@ -88,10 +88,7 @@ class InstancePages:
         id = visit.path("id")
         instance, _ = await self._services.instances.get(visit.caller, id)
         values = await self._metadata_values(visit, instance)
-        keys: list[dict[str, Any]] = []
-        if instance["status"] != "deleting":
-            keys = (await self._services.instances.initialization(visit.caller, id))["keys"]
-        return self._pages.render("instance.html", visit, keys=keys, **values)
+        return self._pages.render("instance.html", visit, **values)
 
     async def _metadata_values(
         self, visit: Visit, instance: dict[str, Any], said: Said | None = None
@@ -99,15 +96,16 @@ class InstancePages:
         """What the *Metadata* section and what hangs on it need."""
         services, id = self._services, instance["id"]
         default: dict[str, Any] = {}
+        keys: list[dict[str, Any]] = []
         linked = False
         if instance["status"] != "deleting":
             start = await services.instances.initialization(visit.caller, id)
-            default = start.get("default_trusted_profile", {})
+            keys, default = start["keys"], start.get("default_trusted_profile", {})
         if default:
             try:
-                links = await services.iam.links.list(visit.caller, default["target"]["id"])
-                linked = any(link["link"]["crn"] == instance["crn"] for link in links)
-                profile = await services.iam.profiles.get(visit.caller, default["target"]["id"])
+                profile_id, crn = default["target"]["id"], instance["crn"]
+                linked = bool(await services.iam.links.list(visit.caller, profile_id, crn=crn))
+                profile = await services.iam.profiles.get(visit.caller, profile_id)
                 default = {**default, "name": profile["name"]}
             except (NotAuthorized, NotFound):
                 # A Viewer of `is` alone sees the profile's id; a deleted profile has nothing more.
@@ -118,6 +116,7 @@ class InstancePages:
         return {
             "instance": instance,
             "settings": settings,
+            "keys": keys,
             "default": default,
             "linked": linked,
             "calls": calls,

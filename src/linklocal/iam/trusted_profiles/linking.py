@@ -82,8 +82,10 @@ class LinkService:
                 ) from error
             return view(result.one(), caller.account_id)
 
-    async def list(self, caller: Caller, profile_id: str) -> list[dict[str, Any]]:
-        """All links of the profile, oldest first. Raises NotFound."""
+    async def list(
+        self, caller: Caller, profile_id: str, *, crn: str | None = None
+    ) -> list[dict[str, Any]]:
+        """All links of the profile, or those to one CRN, oldest first. Raises NotFound."""
         async with self._database.read() as connection:
             await self._roles.require(connection, caller, _READ)
             await profile_row(connection, caller, profile_id)
@@ -92,6 +94,8 @@ class LinkService:
                 .where(profile_links.c.profile_id == profile_id)
                 .order_by(profile_links.c.created_at, profile_links.c.id)
             )
+            if crn is not None:
+                statement = statement.where(profile_links.c.crn == crn)
             rows = (await connection.execute(statement)).all()
             return [view(row, caller.account_id) for row in rows]
 
