@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import os
 import pstats
 import sys
@@ -163,6 +164,7 @@ async def call(control: ControlPlane, id: str) -> None:
 async def measure(folder: Path, count: int, rounds: int) -> None:
     async with full(folder, count) as console:
         pages = console.pages()
+        gc.freeze()  # as the server does when it has started
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in pages}
         for number in range(rounds + 2):  # the first two compile templates and warm caches
             for name, path in pages.items():
