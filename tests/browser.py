@@ -24,6 +24,15 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+MOST_TABS = 60
+# What the focused element is called: its label, or the first line of its text.
+FOCUSED = """() => {
+    let element = document.activeElement;
+    while (element.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+    const labels = [...(element.labels ?? [])].map((label) => label.innerText);
+    const label = element.getAttribute("aria-label") ?? element.title;
+    return (label || labels.join(" ") || element.innerText).trim().split("\\n")[0];
+}"""
 WAIT = 10_000  # milliseconds that anything may take
 
 
@@ -107,6 +116,16 @@ class Visitor:
 
     def hop_limit(self, text: str) -> None:
         self.page.locator("cds-number-input#hop-limit input").fill(text)
+
+    def tab_to(self, name: str) -> None:
+        """Press Tab until the focus is on what is called so, in shadow roots too."""
+        seen = []
+        for _ in range(MOST_TABS):
+            self.page.keyboard.press("Tab")
+            seen.append(self.page.evaluate(FOCUSED))
+            if seen[-1] == name:
+                return
+        raise AssertionError(f"no way by Tab to {name!r}, only to {seen}")
 
     def wide(self) -> list[str]:
         """Whether the page can be scrolled sideways: a list with a sentence, or nothing."""

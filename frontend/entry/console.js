@@ -53,3 +53,17 @@ document.addEventListener("toggle", (event) => {
 document.addEventListener("htmx:after:swap", () => {
   for (const dialog of document.querySelectorAll("dialog[data-shown]:not([open])")) dialog.showModal();
 });
+
+// A component draws itself only after htmx has given the focus back to it, so it gets it once more: who
+// works with the keyboard goes on from the control that was changed.
+let focused = "";
+document.addEventListener("htmx:before:swap", () => {
+  const active = document.activeElement;
+  if (active?.localName.startsWith("cds-")) focused = active.id;
+});
+document.addEventListener("htmx:after:swap", async () => {
+  const again = focused && document.getElementById(focused);
+  focused = "";
+  await again?.updateComplete;
+  if (again && document.activeElement === document.body) again.focus();
+});

@@ -148,23 +148,34 @@ def test_rename_and_delete_ask_first(visitor: Visitor, cloud: Cloud) -> None:
     expect(visitor.page.get_by_role("link", name=name)).to_have_count(0)
 
 
-def test_the_keyboard_is_enough(visitor: Visitor, cloud: Cloud) -> None:
-    """From the menu to a changed setting without a pointer."""
+def test_tab_space_and_enter_are_enough(visitor: Visitor, cloud: Cloud) -> None:
+    """From the list's page, by way of the menu, to the service switched on and another hop limit."""
     instance = cloud.create()
     page = visitor.page
-    page.get_by_role("button", name="Navigation Menu").focus()
+    page.reload()
+    visitor.tab_to("Navigation Menu")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Infrastructure")).to_be_focused()
     for _ in range(2):
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/console/instances")
-    page.get_by_role("link", name=instance["name"]).focus()
+    expect(page.locator("#menu")).to_be_hidden()
+    visitor.tab_to(instance["name"])
     page.keyboard.press("Enter")
-    page.get_by_role("switch", name="Metadata service").focus()
+    page.get_by_role("heading", name="Metadata", exact=True).wait_for()
+
+    visitor.tab_to("Metadata service")
     page.keyboard.press("Space")
-    until(lambda: cloud.wait(instance["id"], "running")["metadata_service"]["enabled"])
+    expect(page.locator("cds-toggle#secure")).not_to_have_attribute("disabled", "")
+    visitor.tab_to("increase number input")
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    visitor.tab_to("Save hop limit")
+    page.keyboard.press("Enter")
+
+    service = {"enabled": True, "protocol": "http", "response_hop_limit": 3}
+    until(lambda: cloud.wait(instance["id"], "running")["metadata_service"] == service)
 
 
 # --- who may enter -------------------------------------------------------------------------------
