@@ -47,7 +47,7 @@ test-long: $(VENV)/.dev ## the long loops
 
 lock: $(UV) ## resolve the dependencies into locks/, keeping what fits; UPGRADE=--upgrade for newer ones
 	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q $(UPGRADE) -o locks/runtime.txt --group build
-	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q $(UPGRADE) -c locks/runtime.txt -o locks/dev.txt --group dev
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q $(UPGRADE) -c locks/runtime.txt -o locks/dev.txt --group dev --extra otel
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

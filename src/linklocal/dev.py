@@ -32,6 +32,7 @@ from linklocal.server.app import ControlPlane, build
 from linklocal.server.run import listening_socket, serving
 from linklocal.server.seed import SeedLevel, seed
 from linklocal.settings import NodeSettings, ServerSettings
+from linklocal.tracing import tracing
 
 READY_SECONDS = 30.0  # how long a start may take before it is a failure
 Say = Callable[[str], None]
@@ -97,12 +98,18 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = settings.state_dir
     clock = SystemClock()
-    with listening_socket(settings.host, settings.port) as sock:
+    with (
+        tracing("linklocal", os.environ) as traces,
+        listening_socket(settings.host, settings.port) as sock,
+    ):
         host, port = sock.getsockname()[:2]
         url = f"http://{_reachable(host)}:{port}"
-        async with build(settings, clock, url=url, dev=True) as control, serving(control.app, sock):
+        async with (
+            build(settings, clock, url=url, dev=True, traces=traces) as control,
+            serving(control.app, sock),
+        ):
             api_key, made = await _first_start(control, folder)
-            node = build_node(await _node_settings(control, folder, url), clock)
+            node = build_node(await _node_settings(control, folder, url), clock, traces)
             node_task = asyncio.create_task(node.run(stop))
             try:
                 await _either(node.ready, node_task, stop)

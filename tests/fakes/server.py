@@ -77,6 +77,7 @@ class FakeServer:
     batches: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     dropped: int = 0
     asked: list[str] = field(default_factory=list)  # paths with query, in order
+    heads: list[dict[str, str]] = field(default_factory=list)  # the headers of each
     revision: int = 0
     pruned: int = 0  # an `after` below it cannot be resumed from
     port: int = 0
@@ -200,6 +201,7 @@ class FakeServer:
         headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.asked.append(target)
+        self.heads.append(headers)
         await self._ring()
         if self.fault == "black_hole":
             await asyncio.Event().wait()

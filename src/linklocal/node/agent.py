@@ -61,6 +61,7 @@ from linklocal.node.status import Status
 from linklocal.node.tls import ListenerTls
 from linklocal.node.workers import Workers, WorkerSettings
 from linklocal.settings import DEFAULT_REGION, NodeSettings
+from linklocal.tracing import Traces
 
 CLOSE_SECONDS = 1.8  # what an ending node gives its requests in flight and its last events
 
@@ -68,18 +69,29 @@ log = structlog.get_logger(__name__)
 
 
 def build(
-    settings: NodeSettings, clock: Clock, *, random: Callable[[], float] | None = None
+    settings: NodeSettings,
+    clock: Clock,
+    traces: Traces | None = None,
+    *,
+    random: Callable[[], float] | None = None,
 ) -> Agent:
     """A node that is not running yet. `random` spreads retries; numbers in [0, 1)."""
-    return Agent(settings, clock, random or SystemRandom().random)
+    return Agent(settings, clock, traces, random or SystemRandom().random)
 
 
 class Agent:
     """One node. `ready` is set when what the server wants is served for the first time (or the file's)."""
 
-    def __init__(self, settings: NodeSettings, clock: Clock, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        clock: Clock,
+        traces: Traces | None,
+        random: Callable[[], float],
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._traces = traces
         self._random = random
         self._users = LocalUsers(settings.local_users)
         self.ready = asyncio.Event()
@@ -147,7 +159,9 @@ class Agent:
         signer = NodeSigner(signing_key(keys, enrolment, status.region), status.region)
         client: ControlClient | None = None
         if not alone:
-            client = ControlClient(settings.server_url, keys, clock, version=__version__)
+            client = ControlClient(
+                settings.server_url, keys, clock, version=__version__, traces=self._traces
+            )
             client.enrolment = enrolment
             status.timings = client.timings
         events = EventBuffer(

@@ -47,6 +47,7 @@ from linklocal.node.server_answers import (
 )
 from linklocal.node.tally import Timings
 from linklocal.tokens import NODE_REQUEST_LIFE, sign_node_request
+from linklocal.tracing import Traces, span_of
 
 # Seconds. The server sends a heartbeat every 15 s: after three missed ones the stream is dead.
 SILENCE = 45.0
@@ -84,6 +85,7 @@ class ControlClient:
         decision_seconds: float = DECISION,
         answer_seconds: float = ANSWER,
         silence_seconds: float = SILENCE,
+        traces: Traces | None = None,
     ) -> None:
         self._keys = keys
         self._clock = clock
@@ -91,6 +93,7 @@ class ControlClient:
         self._decision_seconds = decision_seconds
         self._answer_seconds = answer_seconds
         self._silence_seconds = silence_seconds
+        self._traces = traces
         self.enrolment: Enrolment | None = None
         self.clock_skew: float | None = None
         # Proxies and the like are not taken from the environment: settings are the one list of settings.
@@ -175,16 +178,22 @@ class ControlClient:
         ServerRefused or NodeRevoked; reading also when nothing came for 45 s.
         """
         path = "/internal/v1/watch"
-        request = self._control.build_request(
-            "GET",
-            path,
-            params={"after": after},
-            headers=self._signed("GET", path, b""),
-            timeout=httpx.Timeout(self._silence_seconds, connect=CONNECT),
-        )
         try:
-            async with asyncio.timeout(self._answer_seconds):
-                response = await self._control.send(request, stream=True)
+            with span_of(
+                self._traces, "GET watch", "client", http__request__method="GET", url__path=path
+            ) as span:
+                headers = self._signed("GET", path, b"")
+                if span is not None:
+                    span.pass_on(headers)
+                request = self._control.build_request(
+                    "GET",
+                    path,
+                    params={"after": after},
+                    headers=headers,
+                    timeout=httpx.Timeout(self._silence_seconds, connect=CONNECT),
+                )
+                async with asyncio.timeout(self._answer_seconds):
+                    response = await self._control.send(request, stream=True)
         except (httpx.HTTPError, TimeoutError) as error:
             raise unavailable(error) from error
         try:
@@ -230,6 +239,10 @@ class ControlClient:
             )
 
     async def _decide(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        with span_of(self._traces, f"decide {name}", "internal"):  # the wait for a turn included
+            return await self._decided_in_turn(name, body)
+
+    async def _decided_in_turn(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
             await self._turn()
             try:
@@ -296,16 +309,23 @@ class ControlClient:
             headers |= self._signed("POST", path, content)
         begun = self._clock.monotonic()
         try:
-            async with (
-                asyncio.timeout(self._answer_seconds),
-                (client or self._control).stream(
-                    "POST", path, content=content, headers=headers
-                ) as response,
-            ):
-                self._note_date(response)
-                if not response.is_success:
-                    await self._read_refusal(response)
-                answer = json_object(await read(response))
+            with span_of(
+                self._traces, f"POST {name}", "client", http__request__method="POST", url__path=path
+            ) as span:
+                if span is not None:
+                    span.pass_on(headers)
+                async with (
+                    asyncio.timeout(self._answer_seconds),
+                    (client or self._control).stream(
+                        "POST", path, content=content, headers=headers
+                    ) as response,
+                ):
+                    if span is not None:
+                        span.set(http__response__status_code=response.status_code)
+                    self._note_date(response)
+                    if not response.is_success:
+                        await self._read_refusal(response)
+                    answer = json_object(await read(response))
         except (httpx.HTTPError, TimeoutError) as error:
             raise unavailable(error) from error
         finally:

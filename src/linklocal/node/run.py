@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 import structlog
@@ -13,6 +14,7 @@ from linklocal.files import raise_file_limit
 from linklocal.node.agent import build
 from linklocal.observability import configure_logging
 from linklocal.settings import NodeSettings
+from linklocal.tracing import tracing
 
 log = structlog.get_logger(__name__)
 
@@ -28,12 +30,13 @@ async def _run(settings: NodeSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    agent = build(settings, SystemClock())
-    said = asyncio.create_task(_say_ready(agent.ready, settings))
-    try:
-        await agent.run(stop)
-    finally:
-        said.cancel()
+    with tracing("linklocal-node", os.environ) as traces:
+        agent = build(settings, SystemClock(), traces)
+        said = asyncio.create_task(_say_ready(agent.ready, settings))
+        try:
+            await agent.run(stop)
+        finally:
+            said.cancel()
 
 
 async def _say_ready(ready: asyncio.Event, settings: NodeSettings) -> None:

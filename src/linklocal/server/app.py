@@ -30,6 +30,7 @@ from linklocal.server.metrics import CountCalls, Counts, install_metrics
 from linklocal.server.nodes import operator_routes
 from linklocal.server.openapi import install_openapi
 from linklocal.server.report_routes import report_routes
+from linklocal.server.traces import TraceCalls
 from linklocal.server.validation import problems_of
 from linklocal.server.vpc import Vpc, build_vpc, vpc_routes
 from linklocal.settings import Region, ServerSettings
@@ -37,6 +38,7 @@ from linklocal.store import migrations
 from linklocal.store.engine import Database, database_url, open_database
 from linklocal.store.sqlite import sole_process
 from linklocal.store.wake import Wake
+from linklocal.tracing import Traces
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images.stock import seed_images
 from linklocal.vpc.report.service import ReportService
@@ -86,9 +88,10 @@ class ControlPlane:
 
 @asynccontextmanager
 async def build(
-    settings: ServerSettings, clock: Clock, *, url: str, dev: bool
+    settings: ServerSettings, clock: Clock, *, url: str, dev: bool, traces: Traces | None = None
 ) -> AsyncIterator[ControlPlane]:
-    """A control plane inside the block. `url` is where clients reach it.
+    """A control plane inside the block. `url` is where clients reach it; `traces` gets
+    a span of each call.
 
     Raises OperatorError when the database cannot be used: another process has the SQLite file, the
     schema is of another version, the key file does not belong to it.
@@ -106,7 +109,7 @@ async def build(
         await wake.start()
         try:
             async with audit_sinks(settings) as sinks:
-                yield _compose(settings, clock, database, wake, sinks, url=url, dev=dev)
+                yield _compose(settings, clock, database, wake, sinks, traces, url=url, dev=dev)
         finally:
             await wake.close()
             await database.close()
@@ -118,6 +121,7 @@ def _compose(
     database: Database,
     wake: Wake,
     sinks: AuditSinks,
+    traces: Traces | None,
     *,
     url: str,
     dev: bool,
@@ -206,5 +210,7 @@ def _compose(
         Audit, database=database, events=events, clock=clock, document=lambda: app.openapi()
     )
     app.add_middleware(CountCalls, counts=counts, clock=clock)
+    if traces is not None:
+        app.add_middleware(TraceCalls, traces=traces)
     app.add_middleware(RequestIds)  # the outermost: refusals of `Bodies` have ids too
     return ControlPlane(app, database, context, events, iam, vpc, console, region, clock)

@@ -68,7 +68,7 @@ class Counts:
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Add one answered call."""
-        operation = _operation(scope)
+        operation = operation_name(scope)
         outcome = "success" if status < 400 else "refused" if status < 500 else "failed"
         self.calls.labels(operation, outcome).inc()
         self.seconds.labels(operation).observe(seconds)
@@ -82,7 +82,8 @@ class Counts:
             self.tokens.labels(grant.rpartition(":")[2]).inc()
 
 
-def _operation(scope: Scope) -> str:
+def operation_name(scope: Scope) -> str:
+    """The operation that a call was routed to, as the API's document names it; `NO_OPERATION` for none."""
     if scope["path"].startswith("/console"):
         return "console"
     route = scope.get("route")

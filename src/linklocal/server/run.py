@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +23,7 @@ from linklocal.observability import configure_logging
 from linklocal.server.app import build
 from linklocal.settings import ServerSettings
 from linklocal.store import migrations
+from linklocal.tracing import tracing
 
 # Clients keep connections open between calls; one that the server closes first fails just then.
 IDLE_SECONDS = 120
@@ -140,10 +142,13 @@ async def _server(settings: ServerSettings, say: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with listening_socket(settings.host, settings.port) as sock:
+    with (
+        tracing("linklocal-server", os.environ) as traces,
+        listening_socket(settings.host, settings.port) as sock,
+    ):
         host, port = sock.getsockname()[:2]
         url = settings.public_url or f"http://{host}:{port}"
-        async with build(settings, SystemClock(), url=url, dev=False) as control:
+        async with build(settings, SystemClock(), url=url, dev=False, traces=traces) as control:
             first_key = (await control.bootstrap(None)).api_key
             if first_key is not None:
                 say(f"First API key (shown once): {first_key}")
