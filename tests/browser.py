@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from live import Dev
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 AXE = ROOT / "frontend/node_modules/axe-core/axe.min.js"
@@ -33,7 +33,7 @@ FOCUSED = """() => {
     const label = element.getAttribute("aria-label") ?? element.title;
     return (label || labels.join(" ") || element.innerText).trim().split("\\n")[0];
 }"""
-WAIT = 10_000  # milliseconds that anything may take
+WAIT = 30_000  # milliseconds that anything may take: only a test that fails waits so long
 
 
 def assets_built() -> bool:
@@ -44,6 +44,7 @@ def assets_built() -> bool:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The browser, from the system: Playwright's own downloads are not used."""
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         path = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)

@@ -255,7 +255,7 @@ def test_what_was_typed_comes_back_after_the_time_of_a_session(
     for number, button in enumerate(("Create virtual server instance", "Get sample API call")):
         visitor.instances()
         page.get_by_role("link", name="Create", exact=True).click()
-        page.get_by_label("Name (required)").fill(name := f"typed-{number}")
+        page.locator("#name").fill(name := f"typed-{number}")
         page.get_by_label("User data").fill("#!/bin/sh\necho typed")
         visitor.toggle("metadata-toggle")
         visitor.hop_limit("5")
@@ -269,7 +269,7 @@ def test_what_was_typed_comes_back_after_the_time_of_a_session(
         found += visitor.axe()
         page.get_by_role("button", name="Back to the form").click()
 
-        expect(page.get_by_label("Name (required)")).to_have_value(name)
+        expect(page.locator("#name")).to_have_value(name)
         expect(page.get_by_label("User data")).to_have_value("#!/bin/sh\necho typed")
         expect(page.locator("cds-number-input#hop-limit input")).to_have_value("5")
         assert not found, found
