@@ -1,10 +1,10 @@
 """OpenTelemetry traces, where the usual `OTEL_*` variables ask for them. docs/tracing.md
 
 The SDK is an extra and is imported only when tracing is on: off costs one comparison with None per call.
-Callers pass names of operations, codes and statuses as attributes: never bodies, headers, queries or tokens.
-Messages of exceptions are not recorded, because they may quote what was sent. No global provider is set, so that FastAPI's own spans, which have
-queries and such messages, stay off. Variables named `OTEL_*` are
-a standard of their own, read by the SDK; this module only looks whether they ask for anything.
+Callers pass names of operations, codes and statuses as attributes: never bodies, headers, queries or
+tokens. Messages of exceptions are not recorded, because they may quote what was sent. No global provider
+is set, so that FastAPI's own spans, which have queries and such messages, stay off. Variables named
+`OTEL_*` are a standard of their own, read by the SDK; this module only looks whether they ask for anything.
 """
 
 from __future__ import annotations
