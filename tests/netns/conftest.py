@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from cloud import Cloud, clients
 from live import Dev, linklocal, running
+
+from linklocal.node.local_api import fetch
 
 VERSION = "version=2025-08-26"
 ADDRESS = "169.254.169.254"
@@ -156,7 +159,7 @@ class Host:
         return linklocal("node", *arguments, state_dir=self.dev.state_dir)
 
     def attachments(self, instance_id: str) -> list[dict[str, Any]]:
-        listed = json.loads(self.node("attachments", "--output", "JSON").stdout)
+        listed = fetch(self.dev.state_dir / "node", "/v1/attachments")
         return [item for item in listed if item["instance"] == instance_id]
 
     def change(self, instance_id: str, **service: Any) -> None:
@@ -165,20 +168,24 @@ class Host:
         self.enforced(instance_id, **service)
 
     def enforced(self, instance_id: str, **service: Any) -> None:
-        for _ in range(400):
-            open_ = [item for item in self.attachments(instance_id) if item["fault"] is None]
-            if open_ and all(
-                item[key] == value for item in open_ for key, value in service.items()
-            ):
-                return
-        raise AssertionError(f"{service} was not enforced")
+        def are(open_: list[dict[str, Any]]) -> bool:
+            served = [item for item in open_ if item["fault"] is None]
+            return bool(served) and all(
+                item[key] == value for item in served for key, value in service.items()
+            )
+
+        self.until(instance_id, are)
 
     def gone(self, instance_id: str) -> None:
         """Wait until the node has let go of a deleted instance."""
-        for _ in range(400):
-            if not self.attachments(instance_id):
-                return
-        raise AssertionError("the node still has it")
+        self.until(instance_id, lambda listed: not listed)
+
+    def until(self, instance_id: str, what: Callable[[list[dict[str, Any]]], bool]) -> None:
+        """Poll the node: it has no event to wait on from outside."""
+        deadline = time.monotonic() + 30
+        while not what(listed := self.attachments(instance_id)):
+            assert time.monotonic() < deadline, listed
+            time.sleep(0.01)
 
 
 @pytest.fixture
