@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from fakes.iam import IamServer, iam_server, placed, served
 from ibm_cloud_sdk_core import ApiException
@@ -24,6 +25,9 @@ from ibm_platform_services.iam_identity_v1 import (
     IamIdentityV1,
     ProfileClaimRule,
     ProfileClaimRuleList,
+    ProfileIdentitiesResponse,
+    ProfileIdentityRequest,
+    ProfileIdentityResponse,
     ProfileLink,
     ProfileLinkList,
     TrustedProfile,
@@ -298,3 +302,59 @@ async def test_a_wrong_key_raises_with_iams_message(sdk: Sdk) -> None:
         assert refused.value.message == "Provided API key could not be found."
 
     await sdk.run(scenario)
+
+
+async def test_who_may_assume_a_profile(sdk: Sdk) -> None:
+    """A key that is a Viewer may assume the profile only while its user is one of the identities."""
+    account, user, iam = sdk.server.made.account_id, sdk.server.made.iam_id, sdk.identity
+    key = (await sdk.server.call("POST", "/v1/apikeys", {"name": "weak", "iam_id": user})).json()
+    await sdk.server.grant_role(key["id"], "Viewer", None, kind="apikey_id")
+    weak = await sdk.server.token(key["apikey"])
+
+    def assume(profile_id: str) -> int:
+        form = {
+            "grant_type": "urn:ibm:params:oauth:grant-type:assume",
+            "access_token": weak,
+            "profile_id": profile_id,
+        }
+        return httpx.post(f"{sdk.url}/identity/token", data=form, timeout=30).status_code
+
+    def scenario() -> None:
+        profile = iam.create_profile(name="ops", account_id=account).result["id"]
+        empty = iam.get_profile_identities(profile).result
+        assert ProfileIdentitiesResponse.from_dict(empty).identities == []
+        assert assume(profile) == 400
+        made = iam.set_profile_identity(
+            profile, "user", identifier=user, type="user", description="on call"
+        ).result
+        assert ProfileIdentityResponse.from_dict(made).iam_id == user
+        assert iam.get_profile_identity(profile, "user", user).result == made
+        assert assume(profile) == 200
+        iam.delete_profile_identity(profile, "user", user)
+        assert assume(profile) == 400
+
+        listed = [ProfileIdentityRequest(identifier=user, type="user")]
+        put = iam.set_profile_identities(
+            profile, if_match=empty["entity_tag"], identities=listed
+        ).result
+        assert [one["identifier"] for one in put["identities"]] == [user]
+        assert assume(profile) == 200
+        refused = []
+        for calls in (
+            lambda: iam.set_profile_identities(
+                profile, if_match=empty["entity_tag"], identities=[]
+            ),
+            lambda: iam.set_profile_identity(profile, "crn", identifier="crn:v1", type="crn"),
+            lambda: iam.set_profile_identity(profile, "user", identifier="IBMid-x", type="user"),
+            lambda: iam.get_profile_identity(profile, "user", "IBMid-x"),
+        ):
+            with pytest.raises(ApiException) as error:
+                calls()
+            refused.append(error.value.status_code)
+        assert refused == [409, 400, 400, 404]
+
+    await sdk.run(scenario)
+    bearer = {"token": weak}
+    path = f"/v1/profiles/{(await sdk.server.profile())['id']}/identities/user"
+    body = {"identifier": user, "type": "user"}
+    assert (await sdk.server.call("POST", path, body, **bearer)).status_code == 403

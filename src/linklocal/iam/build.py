@@ -17,6 +17,7 @@ from linklocal.iam.bootstrap import SetUp, bootstrap
 from linklocal.iam.caller import BearerAuthenticator
 from linklocal.iam.certificates import Certificates
 from linklocal.iam.grants import Grants
+from linklocal.iam.introspection import Introspector
 from linklocal.iam.node_routes import node_routes, root_routes
 from linklocal.iam.policies.routes import policy_routes
 from linklocal.iam.policies.service import PolicyService
@@ -25,8 +26,14 @@ from linklocal.iam.secrets import Sealer, load_key_file
 from linklocal.iam.signing_keys import SigningKeys
 from linklocal.iam.token_routes import token_routes
 from linklocal.iam.trusted_profiles.claim_rules import RuleService
+from linklocal.iam.trusted_profiles.identities import IdentityService
 from linklocal.iam.trusted_profiles.linking import LinkService
-from linklocal.iam.trusted_profiles.routes import link_routes, profile_routes, rule_routes
+from linklocal.iam.trusted_profiles.routes import (
+    identity_routes,
+    link_routes,
+    profile_routes,
+    rule_routes,
+)
 from linklocal.iam.trusted_profiles.service import ProfileService
 from linklocal.settings import Region
 from linklocal.store.engine import Database
@@ -49,6 +56,8 @@ class Iam:
     profiles: ProfileService
     links: LinkService
     rules: RuleService
+    identities: IdentityService
+    introspector: Introspector
     policies: PolicyService
 
     async def bootstrap(self, connection: AsyncConnection, *, api_key: str | None = None) -> SetUp:
@@ -103,6 +112,8 @@ def build_iam(
         profiles=ProfileService(database, roles, clock),
         links=LinkService(database, roles, clock),
         rules=RuleService(database, roles, clock),
+        identities=IdentityService(database, roles),
+        introspector=Introspector(database, signing_keys, clock, region),
         policies=PolicyService(database, roles, clock),
     )
 
@@ -110,11 +121,12 @@ def build_iam(
 def iam_routes(iam: Iam) -> list[APIRouter]:
     """The routers of an `Iam`."""
     return [
-        token_routes(iam.database, iam.grants, iam.signing_keys),
+        token_routes(iam.database, iam.grants, iam.signing_keys, iam.introspector),
         api_key_routes(iam.api_keys),
         profile_routes(iam.profiles),
         link_routes(iam.links),
         rule_routes(iam.rules),
+        identity_routes(iam.identities),
         policy_routes(iam.policies),
         node_routes(iam.grants, iam.certificates),
         root_routes(iam.database, iam.authorities),

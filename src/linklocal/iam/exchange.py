@@ -32,6 +32,7 @@ from linklocal.iam.text import storable
 from linklocal.tokens import (
     PublicKeys,
     TokenRefused,
+    VerifiedIdentityToken,
     identity_epoch,
     identity_instance,
     identity_issuer,
@@ -58,10 +59,18 @@ class ComputeResource:
     account_id: str
     crn: str
     claims: dict[str, Any]
+    token: VerifiedIdentityToken  # what was shown
+    node_id: str
 
     def as_actor(self) -> dict[str, Any]:
-        """`authn` of the access tokens it gets."""
-        return {"sub": self.crn, "iam_id": f"crn-{self.crn}", "name": self.instance_id}
+        """`authn` of the access tokens it gets; `node` and `epoch` are for `introspection.py`."""
+        return {
+            "sub": self.crn,
+            "iam_id": f"crn-{self.crn}",
+            "name": self.instance_id,
+            "node": self.node_id,
+            "epoch": identity_epoch(self.token),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,9 @@ async def identify(
             action=action, needs="the instance's `metadata_service.enabled` to be true"
         )
     crn = str(placed.claims["iaas"]["crn"])
-    return ComputeResource(instance_id, placed.account_id, crn, placed.claims)
+    return ComputeResource(
+        instance_id, placed.account_id, crn, placed.claims, token, placed.node_id
+    )
 
 
 async def exchange(

@@ -33,6 +33,7 @@ from linklocal.iam.roles import Roles
 from linklocal.iam.secrets import Sealer
 from linklocal.iam.signing_keys import TOKEN_LIFE, SigningKeys, expires_at, refused_message
 from linklocal.iam.tables import api_keys, users
+from linklocal.iam.trusted_profiles.identities import is_identity
 from linklocal.settings import Region
 from linklocal.store.engine import Database
 from linklocal.tokens import TokenRefused
@@ -216,7 +217,8 @@ class Grants:
         return await self._sign(connection, claims, now, profile_id=granted.profile_id)
 
     async def _assume(self, form: Mapping[str, str], issuer: str) -> AccessToken:
-        """A user takes on a profile of the account; only an Administrator of all services may."""
+        """A user takes on a profile of the account: as Administrator of all services, or as one of
+        the profile's identities."""
         now = self._clock.now()
         try:
             caller = caller_of(await self._keys.verify(_required(form, "access_token")))
@@ -229,10 +231,6 @@ class Grants:
             if caller.kind != "user":
                 message = "Only a user can assume a trusted profile, not another profile."
                 raise Invalid(Problem(problems.NOT_AUTHORIZED, message, Target("access_token")))
-            try:
-                await self._roles.require(connection, caller, "iam-identity.profile.assume")
-            except NotAuthorized as error:
-                raise _in_iams_words(error) from error
             profile = None
             if form.get("account", caller.account_id) == caller.account_id:
                 profile = await find_profile(
@@ -242,6 +240,11 @@ class Grants:
                     crn=selectors.get("crn"),
                     name=selectors.get("name"),
                 )
+            if profile is None or not await is_identity(connection, profile.id, caller.iam_id):
+                try:
+                    await self._roles.require(connection, caller, "iam-identity.profile.assume")
+                except NotAuthorized as error:
+                    raise _in_iams_words(error) from error
             if profile is None:
                 message = "There is no such trusted profile in the account."
                 target = Target(f"profile_{next(iter(selectors))}")

@@ -53,6 +53,7 @@ _ACCOUNT_ACTIONS = frozenset(
         "iam-identity.user-apikey.update",
         "iam-identity.user-apikey.delete",
         "iam-identity.profile.assume",
+        "iam-identity.profile.setIdentities",
         "iam.policy.create",
         "iam.policy.update",
         "iam.policy.delete",

@@ -95,6 +95,19 @@ profile_links = Table(
     Index("ix_profile_links_crn", "crn"),
 )
 
+profile_identities = Table(
+    "profile_identities",  # users who may assume the profile
+    metadata,
+    Column(
+        "profile_id",
+        ForeignKey("trusted_profiles.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("type", String(16), primary_key=True),
+    Column("identifier", String(512), primary_key=True),  # `iam_id` of the user
+    Column("description", Text, nullable=False, default="", server_default=""),
+)
+
 claim_rules = Table(
     "claim_rules",
     metadata,

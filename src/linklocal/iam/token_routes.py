@@ -18,10 +18,10 @@ from linklocal.errors import Invalid
 from linklocal.iam import access_tokens, problems
 from linklocal.iam.grants import Grants
 from linklocal.iam.http import Answer, base_url
+from linklocal.iam.introspection import Introspector
 from linklocal.iam.login import Login, asked
 from linklocal.iam.signing_keys import SigningKeys, published_jwks
 from linklocal.store.engine import Database
-from linklocal.tokens import TokenRefused
 
 _MAX_FIELDS = 50
 _NEVER_CACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -91,7 +91,9 @@ def client_id_of(authorization: str | None) -> str | None:
     return user[:64] or None
 
 
-def token_routes(database: Database, grants: Grants, keys: SigningKeys) -> APIRouter:
+def token_routes(
+    database: Database, grants: Grants, keys: SigningKeys, introspector: Introspector
+) -> APIRouter:
     """The token endpoint and what verifiers of its tokens read. No bearer token is needed."""
     router = APIRouter(prefix="/identity", tags=["iam tokens"])
 
@@ -151,16 +153,15 @@ def token_routes(database: Database, grants: Grants, keys: SigningKeys) -> APIRo
         "/introspect",
         operation_id="introspect",
         response_model=Introspection,
-        openapi_extra=_form(("token",), token="an access token of this server"),  # noqa: S106
+        openapi_extra=_form(
+            ("token",),
+            token="an access token, or an identity token of an instance",  # noqa: S106 - a description
+        ),
     )
     async def introspect(request: Request) -> JSONResponse:
         form = read_form(await request.body())
         if not form.get("token"):
             raise Invalid(problems.missing("token"))
-        try:
-            claims: dict[str, Any] = {"active": True, **await keys.verify(form["token"])}
-        except TokenRefused:
-            claims = {"active": False}
-        return JSONResponse(claims, headers=_NEVER_CACHED)
+        return JSONResponse(await introspector.look_at(form["token"]), headers=_NEVER_CACHED)
 
     return router

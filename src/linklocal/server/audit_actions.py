@@ -56,6 +56,8 @@ _RESOURCES: Final = {
     "/v1/profiles": "iam-identity.account-profile",
     "/v1/profiles/*/links": "iam-identity.profile-link",
     "/v1/profiles/*/rules": "iam-identity.profile-rule",
+    "/v1/profiles/*/identities": "iam-identity.profile-identity",
+    "/v1/profiles/*/identities/*": "iam-identity.profile-identity",
     "/v1/policies": "iam.policy",
     "/audit/v1/events": "linklocal.audit-event",
     "/report/v1/metadata": "linklocal.report",

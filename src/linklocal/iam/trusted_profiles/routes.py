@@ -1,4 +1,4 @@
-"""`/v1/profiles`, their links and claim rules: parses and answers; the services decide.
+"""`/v1/profiles`, their links, claim rules and identities: parses and answers; the services decide.
 
 Errors have the identity API's shape (contract 4.3).
 """
@@ -14,6 +14,14 @@ from linklocal.iam.accounts import same_account
 from linklocal.iam.caller import CurrentCaller
 from linklocal.iam.http import IfMatch, Page, listing, no_content, page_parameters, tagged
 from linklocal.iam.trusted_profiles.claim_rules import RuleService
+from linklocal.iam.trusted_profiles.identities import (
+    IdentitiesPrototype,
+    IdentityPrototype,
+    IdentityService,
+    IdentityType,
+    ProfileIdentities,
+    ProfileIdentity,
+)
 from linklocal.iam.trusted_profiles.linking import LinkService
 from linklocal.iam.trusted_profiles.model import (
     CrType,
@@ -145,6 +153,53 @@ def rule_routes(rules: RuleService) -> APIRouter:
     @router.delete("/{rule_id}", operation_id="delete_claim_rule", status_code=204)
     async def delete(caller: CurrentCaller, profile_id: str, rule_id: str) -> Response:
         await rules.delete(caller, profile_id, rule_id)
+        return no_content()
+
+    return router
+
+
+def identity_routes(identities: IdentityService) -> APIRouter:
+    """`get_profile_identities`, `set_...`, and of one identity `set_`, `get_`, `delete_...`."""
+    router = APIRouter(prefix="/v1/profiles/{profile_id}/identities", tags=["iam trusted profiles"])
+
+    @router.get("", operation_id="get_profile_identities", response_model=ProfileIdentities)
+    async def list_(caller: CurrentCaller, profile_id: str) -> JSONResponse:
+        return tagged(await identities.every(caller, profile_id))
+
+    @router.put("", operation_id="set_profile_identities", response_model=ProfileIdentities)
+    async def replace(
+        caller: CurrentCaller, profile_id: str, body: IdentitiesPrototype, if_match: IfMatch
+    ) -> JSONResponse:
+        return tagged(await identities.replace(caller, profile_id, body, if_match))
+
+    @router.post(
+        "/{identity_type}", operation_id="set_profile_identity", response_model=ProfileIdentity
+    )
+    async def add(
+        caller: CurrentCaller,
+        profile_id: str,
+        identity_type: IdentityType,
+        body: IdentityPrototype,
+    ) -> JSONResponse:
+        return JSONResponse(await identities.add(caller, profile_id, identity_type, body))
+
+    @router.get(
+        "/{identity_type}/{identifier_id}",
+        operation_id="get_profile_identity",
+        response_model=ProfileIdentity,
+    )
+    async def get(
+        caller: CurrentCaller, profile_id: str, identity_type: IdentityType, identifier_id: str
+    ) -> JSONResponse:
+        return JSONResponse(await identities.get(caller, profile_id, identity_type, identifier_id))
+
+    @router.delete(
+        "/{identity_type}/{identifier_id}", operation_id="delete_profile_identity", status_code=204
+    )
+    async def delete(
+        caller: CurrentCaller, profile_id: str, identity_type: IdentityType, identifier_id: str
+    ) -> Response:
+        await identities.delete(caller, profile_id, identity_type, identifier_id)
         return no_content()
 
     return router
