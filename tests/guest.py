@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from live import Dev
 
-SECONDS = 10.0
+SECONDS = 30.0
 VERSION = {"version": "2025-08-26"}
 FLAVOR = {"Metadata-Flavor": "ibm"}
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from linklocal.node.local_api import fetch
+
 START_SECONDS = 60.0
 CLIENT_ENVIRONMENT = ("LINKLOCAL_", "IBMCLOUD_", "IBM_", "VPC_")
 
@@ -68,10 +70,9 @@ class Dev:
         return str(self.ready["api_key"])
 
     def attachments(self) -> dict[str, dict[str, Any]]:
-        """Instance id -> attachment, from `linklocal node attachments`."""
-        done = linklocal("node", "attachments", "--output", "JSON", state_dir=self.state_dir)
-        assert done.returncode == 0, done.stderr
-        return {item["instance"]: item for item in json.loads(done.stdout)}
+        """Instance id -> attachment, as `linklocal node attachments` says, without a process for it."""
+        listed = fetch(self.state_dir / "node", "/v1/attachments")
+        return {item["instance"]: item for item in listed}
 
     def address(self, instance_id: str) -> str:
         return str(self.attachments()[instance_id]["address"])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 from cloud import clients
+from guest import until
 from live import Dev, clean_environment, linklocal, running, start
 from processes import identity_token, read
 
@@ -222,18 +223,17 @@ def test_https_listener_of_the_loopback_port(tmp_path: Path) -> None:
         demo = dev.ready["instances"][0]
         cloud.vpc.update_instance(demo["id"], {"metadata_service": {"protocol": "https"}})
         address = demo["metadata"]
-        until_https = None
-        while until_https is None:
-            listed = dev.attachments()[demo["id"]]
-            until_https = listed["address"] if listed["protocol"] == "https" else None
+        # While the listener changes there is none for a moment.
+        until(lambda: dev.attachments().get(demo["id"], {}).get("protocol") == "https")
+        https = dev.address(demo["id"])
         token = requests.put(
-            f"{until_https}/identity/v1/token?version=2025-08-26",
+            f"{https}/identity/v1/token?version=2025-08-26",
             headers={"Metadata-Flavor": "ibm"},
             verify=dev.ready["ca_cert"],
             timeout=5,
         )
 
-        assert until_https == address.replace("http://127.0.0.1", "https://localhost")
+        assert https == address.replace("http://127.0.0.1", "https://localhost")
         assert token.status_code == 200
         with pytest.raises(requests.ConnectionError):
             requests.get(address, timeout=5)
