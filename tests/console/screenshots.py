@@ -42,12 +42,19 @@ def live_a_little(dev: Dev) -> str:
 def take(dev: Dev, folder: Path) -> None:
     """One PNG for each page, width and theme."""
     instance = live_a_little(dev)
+    cloud = clients(dev)
+    profile = cloud.iam.list_profiles(account_id=cloud.account_id).result["profiles"][0]["id"]
     pages = {
         "instances": "instances",
         "instance": f"instances/{instance}",
         "create": "instances/new",
+        "reinitialize": f"instances/{instance}/reinitialize",
         "templates": "templates",
         "profiles": "profiles",
+        "profile": f"profiles/{profile}",
+        "ssh-keys": "ssh-keys",
+        "vpcs": "vpcs",
+        "report": "report",
         "api-keys": "api-keys",
         "nodes": "nodes",
     }
@@ -67,6 +74,7 @@ def take(dev: Dev, folder: Path) -> None:
                             visitor.page.locator("cds-toggle#secure-toggle").wait_for()
                         if name == "instance":
                             visitor.page.get_by_text("GET /metadata/v1/instance").first.wait_for()
+                        visitor.page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
                         target = folder / f"{name}-{scheme}-{width}.png"
                         visitor.page.screenshot(path=target, full_page=True)
 

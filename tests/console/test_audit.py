@@ -17,7 +17,7 @@ def events(dev: Dev, action: str, target: str) -> list[dict[str, Any]]:
         "audit", "query", "--action", action, "--output", "JSON", state_dir=dev.state_dir
     )
     assert done.returncode == 0, done.stderr
-    return [event for event in json.loads(done.stdout) if target in event["target"]["id"]]
+    return [event for event in json.loads(done.stdout) if target in event["target"].get("id", "")]
 
 
 def same(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -42,6 +42,9 @@ def test_changes_and_refusals_are_recorded_as_the_apis(dev: Dev, cloud: Cloud) -
         refused = client.post(f"/instances/{id}/metadata", data={**hop, "hop_limit": "65"})
         forged = client.post(f"/instances/{id}/metadata", data={**hop, "csrf": "x"})
         made = client.post("/profiles", data={**csrf, "name": cloud.name("audited")})
+        network = cloud.name("net")
+        assert client.post("/instances/new/vpc", data={**csrf, "new_vpc_name": network}).is_success
+        running = client.post(f"/instances/{id}/reinitialize", data={**csrf, "image": "none"})
         assert client.get(f"/instances/{id}").is_success
 
     assert (refused.status_code, forged.status_code) == (400, 403)
@@ -56,3 +59,8 @@ def test_changes_and_refusals_are_recorded_as_the_apis(dev: Dev, cloud: Cloud) -
     profile = made.url.path.rpartition("/")[2]
     (creation,) = events(dev, "iam-identity.account-profile.create", profile)
     assert creation["outcome"] == "success"
+    (vpc,) = [v["id"] for v in cloud.vpc.list_vpcs().result["vpcs"] if v["name"] == network]
+    (creation,) = events(dev, "is.vpc.vpc.create", vpc)
+    assert creation["outcome"] == "success"
+    (refusal,) = events(dev, "is.instance.instance.reinitialize", id)
+    assert (running.status_code, refusal["outcome"]) == (400, "failure")

@@ -144,6 +144,25 @@ async def test_queries(record: Record) -> None:
     assert await record.traces(limit=0) == []
 
 
+async def test_the_extent_tells_of_news_without_reading_any(record: Record) -> None:
+    async def extent() -> tuple[int, int]:
+        since = record.clock.now() - timedelta(minutes=10)
+        async with record.database.read() as connection:
+            return await record.store.extent(connection, instance_id="a", since=since)
+
+    assert await extent() == (0, 0)
+    await record.add("1", record.event("t1"), record.event("t2", instance="b"))
+    count, newest = await extent()
+    # One that comes later and is older is news as well.
+    earlier = record.clock.now() - timedelta(minutes=5)
+    await record.add("2", record.event("t3", time=earlier))
+    after = await extent()
+    assert (count, after[0]) == (1, 2)
+    assert after[1] > newest
+    record.clock.advance(11 * 60)
+    assert await extent() == (0, 0)
+
+
 async def test_old_events_are_pruned_when_others_come(record: Record) -> None:
     await record.add("1", record.event("old"))
     record.clock.advance(3601)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from linklocal.console import samples
-from linklocal.console.forms import Form, instance_prototype, number
+from linklocal.console.forms import Form, id_of, instance_prototype, number
 from linklocal.console.menus import Menu, Menus
 from linklocal.console.pages import Pages, Said, Visit
 from linklocal.console.samples import Kind
@@ -28,7 +28,6 @@ from linklocal.vpc.resource_groups import resource_groups_of
 from linklocal.vpc.templates.model import TemplatePrototype
 
 Model = TypeVar("Model", bound=BaseModel)
-DEFAULT_COUNT = "256"  # addresses of a new subnet
 _PARTS = {
     "keys": "part_create_keys.html",
     "metadata": "part_create_metadata.html",
@@ -94,7 +93,7 @@ class CreatePages:
         services, caller, menus = self._services, visit.caller, self._menus
         zones = services.context.region.zones
         zone = form.get("zone") or zones[0]
-        vpcs = await menus.vpcs(caller, form.get("vpc"))
+        vpcs = await menus.vpcs(caller, form.get("vpc") or await menus.vpc_with_room(caller, zone))
         vpc = vpcs.chosen or (vpcs.options[0].value if vpcs.options else "")
         async with services.context.database.read() as connection:
             groups = await resource_groups_of(connection, caller)
@@ -208,41 +207,34 @@ class CreatePages:
         return await self._again(visit, kind, "keys", form, added)
 
     async def vpc(self, visit: Visit, kind: Kind) -> Response:
-        """A VPC, with a first subnet if one is named; both are then chosen."""
+        """A VPC, which is then chosen."""
         form, added = visit.form, Added()
         body = {"name": form.get("new_vpc_name").strip() or None}
         try:
             made, _ = await self._services.vpcs.create(visit.caller, self._read(VpcPrototype, body))
             visit.made(made)
             form = form.with_values(vpc=[made["id"]], subnet=[], new_vpc_name=[])
-            if name := form.get("new_vpc_subnet").strip():
-                form = await self._with_subnet(visit, form, name, DEFAULT_COUNT)
         except DomainError as error:
             added = self._added(error, "vpc")
         return await self._again(visit, kind, "network", form, added)
 
     async def subnet(self, visit: Visit, kind: Kind) -> Response:
-        """A subnet of the VPC and the zone that are chosen."""
+        """A subnet of the VPC and the zone that are chosen; it is then chosen itself."""
         form, added = visit.form, Added()
-        count = form.get("new_subnet_count").strip() or DEFAULT_COUNT
+        body = {
+            "name": form.get("new_subnet_name").strip() or None,
+            "vpc": {"id": form.get("vpc")},
+            "zone": {"name": form.get("zone")},
+            "total_ipv4_address_count": number(form.get("new_subnet_count").strip() or "256"),
+        }
         try:
-            form = await self._with_subnet(visit, form, form.get("new_subnet_name").strip(), count)
+            prototype = self._read(SubnetPrototype, body)
+            made = await self._services.subnets.create(visit.caller, prototype)
+            visit.made(made)
+            form = form.with_values(subnet=[made["id"]], new_subnet_name=[], new_subnet_count=[])
         except DomainError as error:
             added = self._added(error, "subnet")
         return await self._again(visit, kind, "network", form, added)
-
-    async def _with_subnet(self, visit: Visit, form: Form, name: str, count: str) -> Form:
-        body = {
-            "name": name or None,
-            "vpc": {"id": form.get("vpc")},
-            "zone": {"name": form.get("zone")},
-            "total_ipv4_address_count": number(count),
-        }
-        made = await self._services.subnets.create(visit.caller, self._read(SubnetPrototype, body))
-        visit.made(made)
-        return form.with_values(
-            subnet=[made["id"]], new_subnet_name=[], new_subnet_count=[], new_vpc_subnet=[]
-        )
 
     def _read(self, model: type[Model], body: dict[str, Any]) -> Model:
         try:
@@ -301,21 +293,21 @@ def _from_template(template: dict[str, Any]) -> dict[str, list[str]]:
     """A template as the fields of the form. Its user data stays in it and is inherited."""
     attachment = template.get("primary_network_attachment", {}).get("virtual_network_interface", {})
     interface = template.get("primary_network_interface")
-    subnet = (interface or attachment).get("subnet", {}).get("id", "")
+    subnet = id_of((interface or attachment).get("subnet"))
     profile = template.get("default_trusted_profile")
     service = template["metadata_service"]
     policy = template.get("availability_policy", {}).get("host_failure", "restart")
     values = {
         "template": [template["id"]],
-        "zone": [template["zone"]["name"]],
-        "vpc": [template.get("vpc", {}).get("id", "")],
-        "image": [template.get("image", {}).get("id", "")],
-        "profile": [template.get("profile", {}).get("name", "")],
-        "placement_group": [template.get("placement_target", {}).get("id", "")],
+        "zone": [id_of(template["zone"])],
+        "vpc": [id_of(template.get("vpc"))],
+        "image": [id_of(template.get("image"))],
+        "profile": [id_of(template.get("profile"))],
+        "placement_group": [id_of(template.get("placement_target"))],
         "subnet": [subnet],
         "template_network": [subnet],
         "interface": ["network_interface" if interface else "network_attachment"],
-        "key": [key["id"] for key in template.get("keys", []) if "id" in key],
+        "key": [id for key in template.get("keys", []) if (id := id_of(key))],
         "hop_limit": [str(service["response_hop_limit"])],
     }
     if policy != "restart":
@@ -325,7 +317,7 @@ def _from_template(template: dict[str, Any]) -> dict[str, list[str]]:
     if service["protocol"] == "https":
         values["secure"] = ["on"]
     if profile is not None:
-        values["profile_id"] = [profile.get("target", {}).get("id", "")]
+        values["profile_id"] = [id_of(profile.get("target"))]
         if profile.get("auto_link") is not False:
             values["auto_link"] = ["on"]
     return values

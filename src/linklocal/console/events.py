@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from linklocal.console.listing import Asked, searched
-from linklocal.console.live import last_call, mark, placement_of
+from linklocal.console.live import calls_mark, mark, placement_of
 from linklocal.console.pages import HEADERS, Pages
 from linklocal.console.services import Services
 from linklocal.console.sessions import Ended
@@ -65,7 +65,7 @@ class EventPages:
             return {
                 "settings": instance["metadata_service"],
                 "status": [instance["status"], reasons, applied],
-                "calls": await last_call(self._services, id),
+                "calls": await calls_mark(self._services, id),
             }
 
         return await self._stream(request, look)

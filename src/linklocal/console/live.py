@@ -58,14 +58,12 @@ async def calls_of(services: Services, instance_id: str) -> Calls:
     return Calls(instance_id, calls, buckets(calls, now), now, len(events) == QUERY_MOST)
 
 
-async def last_call(services: Services, instance_id: str) -> tuple[int, int]:
-    """What differs when `calls_of` has: the number of the newest event, and the chart's five minutes."""
+async def calls_mark(services: Services, instance_id: str) -> list[int]:
+    """What differs when what `calls_of` shows has: events of the last hour, and the chart's five minutes."""
     now = services.context.clock.now()
     async with services.context.database.read() as connection:
-        newest = await services.events.page(
-            connection, limit=1, instance_id=instance_id, since=now - HOUR
-        )
-    return newest[0][0] if newest else 0, int(now.timestamp() // (HOUR / BUCKETS).total_seconds())
+        extent = await services.events.extent(connection, instance_id=instance_id, since=now - HOUR)
+    return [*extent, int(now.timestamp() // (HOUR / BUCKETS).total_seconds())]
 
 
 def mark(value: Any) -> str:

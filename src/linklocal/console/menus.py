@@ -105,6 +105,12 @@ class Menus:
         found, _, more = await service.list(caller, _page(search))
         return await _menu("vpc", found, more, _named, chosen, search, one, caller)
 
+    async def vpc_with_room(self, caller: Caller, zone: str) -> str:
+        """The VPC to begin with: that of the newest subnet of the zone; empty without one."""
+        asked = SubnetFilter(zone_name=zone)
+        found, _, _ = await self._services.subnets.list(caller, Page(1), asked)
+        return str(found[0]["vpc"]["id"]) if found else ""
+
     async def subnets(self, caller: Caller, place: Place, chosen: str, search: str = "") -> Menu:
         """Subnets of a VPC in a zone. One that is elsewhere is not offered, chosen or not."""
         service, (vpc, zone) = self._services.subnets, place

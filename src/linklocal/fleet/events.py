@@ -162,6 +162,19 @@ class EventStore:
         rows = await connection.execute(statement.limit(max(0, min(limit, QUERY_MOST))))
         return [(row.id, Event.from_json(row.record)) for row in rows]
 
+    async def extent(
+        self, connection: AsyncConnection, *, instance_id: str, since: datetime
+    ) -> tuple[int, int]:
+        """How many events of an instance there are from a time on, and the number of the newest (or 0):
+        what differs when there is news, without reading any."""
+        e = events.c
+        # Asked together: the newest number alone would be looked for among all instances' events.
+        statement = select(func.count(), func.coalesce(func.max(e.id), 0)).where(
+            e.instance_id == instance_id, e.time >= max(since, self.kept_since())
+        )
+        count, newest = (await connection.execute(statement)).one()
+        return count, newest
+
     def kept_since(self) -> datetime:
         """The time from which on events are kept."""
         return self._clock.now() - self._kept

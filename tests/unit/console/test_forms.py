@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from linklocal.console.forms import Form, instance_prototype, metadata_patch, number
+from linklocal.console.forms import (
+    Form,
+    instance_prototype,
+    metadata_patch,
+    number,
+    reinitialize_prototype,
+)
 from linklocal.errors import Invalid
-from linklocal.vpc.instances.model import InstancePrototype
+from linklocal.vpc.instances.model import InstancePrototype, ReinitializePrototype
 
 BASE = {
     "name": ["vm"],
@@ -102,3 +108,21 @@ def test_one_control_is_one_member_of_a_patch(
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(Invalid):
         metadata_patch(Form({"setting": ["other"]}))
+
+
+def test_reinitializing_says_what_is_kept_and_leaves_out_the_rest() -> None:
+    made = reinitialize_prototype(Form({"image": ["i"], "key": ["k"], "profile_id": ["Profile-1"]}))
+    bare = reinitialize_prototype(Form({"image": ["i"], "user_data": [""], "auto_link": ["on"]}))
+
+    ReinitializePrototype.model_validate(made)
+    assert made == {
+        "image": {"id": "i"},
+        "keys": [{"id": "k"}],
+        "default_trusted_profile": {"auto_link": False, "target": {"id": "Profile-1"}},
+    }
+    assert bare == {"image": {"id": "i"}}
+
+
+def test_a_resource_group_is_said_when_it_is_chosen() -> None:
+    assert body(resource_group=["g"])["resource_group"] == {"id": "g"}
+    assert "resource_group" not in body()
