@@ -127,6 +127,19 @@ async def test_a_session_is_renewed_until_its_time_is_over(console: Console) -> 
     assert stream.status_code == 401
 
 
+async def test_a_stream_ends_to_be_opened_again_with_a_renewed_session(console: Console) -> None:
+    """A stream cannot set a cookie once it has begun."""
+    await console.sign_in()
+    for renewed in (False, True):
+        stream = asyncio.create_task(console.http.get("/console/instances/events"))
+        _, running = await asyncio.wait([stream], timeout=0.2)
+        assert running
+        console.clock.advance(TOKEN_LIFE)
+        answer = await asyncio.wait_for(stream, 30)
+        assert answer.text.startswith(": here")
+        assert ("set-cookie" in answer.headers) == renewed
+
+
 async def test_logins_and_renewals_are_recorded_as_the_apis(console: Console) -> None:
     assert (await console.sign_in("no-such-key-no-such-key")).status_code == 400
     made = await console.key()  # logs in through the API

@@ -117,6 +117,15 @@ def reinitialize_prototype(form: Form) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
+def id_of(reference: Mapping[str, Any] | None) -> str:
+    """The id, or for zones and profiles the name, that a reference says in any way; "" for none."""
+    known = reference or {}
+    said = known.get("id") or known.get("name")
+    return str(
+        said or known.get("crn", "").rpartition(":")[2] or known.get("href", "").rpartition("/")[2]
+    )
+
+
 def _named(form: Form, name: str, member: str = "id") -> dict[str, str] | None:
     value = form.get(name)
     return {member: value} if value else None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
 from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from linklocal.console.forms import id_of
 from linklocal.console.pages import Pages, Visit
 from linklocal.console.services import Services
+from linklocal.errors import NotAuthorized, NotFound
+from linklocal.iam.caller import Caller
 from linklocal.vpc.templates.model import TemplatePatch
 
 
@@ -42,7 +48,28 @@ class TemplatePages:
 
     async def details(self, visit: Visit) -> Response:
         template = await self._services.templates.get(visit.caller, visit.path("id"))
-        return self._pages.render("template.html", visit, template=template)
+        image = template.get("image", {})
+        target = template.get("default_trusted_profile", {}).get("target", {})
+        return self._pages.render(
+            "template.html",
+            visit,
+            template=template,
+            image=await self._name(self._services.images.get, visit, image),
+            target=await self._name(self._services.iam.profiles.get, visit, target),
+        )
+
+    async def _name(
+        self,
+        get: Callable[[Caller, str], Awaitable[Mapping[str, Any]]],
+        visit: Visit,
+        of: Mapping[str, str],
+    ) -> str:
+        """The name of what a template refers to; its id, when that is gone or not to be seen."""
+        id = id_of(of)
+        try:
+            return str((await get(visit.caller, id))["name"]) if id else "-"
+        except (NotAuthorized, NotFound):
+            return id
 
     async def rename(self, visit: Visit) -> Response:
         id = visit.path("id")

@@ -16,6 +16,7 @@ from linklocal.console.pages import HEADERS, Pages, Said, Visit
 from linklocal.console.services import Services
 from linklocal.document import MetadataService, Protocol
 from linklocal.errors import DomainError, NotAuthorized, NotFound
+from linklocal.ids import InstanceId
 from linklocal.vpc.instances.model import InstanceActionPrototype, InstancePatch
 from linklocal.vpc.instances.queries import InstanceFilter
 from linklocal.vpc.metadata_service import MAX_HOP_LIMIT, MIN_HOP_LIMIT
@@ -88,7 +89,10 @@ class InstancePages:
         id = visit.path("id")
         instance, _ = await self._services.instances.get(visit.caller, id)
         values = await self._metadata_values(visit, instance)
-        return self._pages.render("instance.html", visit, **values)
+        floating = await self._services.instances.floating_ips(visit.caller, [InstanceId(id)])
+        return self._pages.render(
+            "instance.html", visit, floating_ip=floating.get(id, "-"), **values
+        )
 
     async def _metadata_values(
         self, visit: Visit, instance: dict[str, Any], said: Said | None = None

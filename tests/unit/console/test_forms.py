@@ -8,6 +8,7 @@ import pytest
 
 from linklocal.console.forms import (
     Form,
+    id_of,
     instance_prototype,
     metadata_patch,
     number,
@@ -126,3 +127,23 @@ def test_reinitializing_says_what_is_kept_and_leaves_out_the_rest() -> None:
 def test_a_resource_group_is_said_when_it_is_chosen() -> None:
     assert body(resource_group=["g"])["resource_group"] == {"id": "g"}
     assert "resource_group" not in body()
+
+
+@pytest.mark.parametrize(
+    ("reference", "id"),
+    [
+        (None, ""),
+        ({"id": "r006-a", "crn": "crn:v1:x::image:r006-b"}, "r006-a"),
+        (
+            {"name": "us-south-1", "href": "http://x/v1/regions/us-south/zones/us-south-1"},
+            "us-south-1",
+        ),
+        ({"crn": "crn:v1:bluemix:public:is:us-south:a/1::image:r006-b"}, "r006-b"),
+        ({"href": "http://x/v1/images/r006-c"}, "r006-c"),
+        ({"fingerprint": "SHA256:x"}, ""),
+    ],
+)
+def test_a_reference_is_known_by_any_of_its_members(
+    reference: dict[str, str] | None, id: str
+) -> None:
+    assert id_of(reference) == id
