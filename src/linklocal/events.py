@@ -7,6 +7,9 @@ It must not carry tokens, user data, CSRs, API keys or licence keys: there is no
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -69,3 +72,33 @@ class Event:
 def to_line(event: Event) -> bytes:
     """One NDJSON line, newline included."""
     return json.dumps(event.to_json(), separators=(",", ":")).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that a call changed besides what it was about: the link of a new instance, its addresses."""
+
+    action: str
+    target: str
+    detail: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+_effects: ContextVar[list[Effect] | None] = ContextVar("effects", default=None)
+
+
+@contextmanager
+def collected() -> Iterator[list[Effect]]:
+    """What `also` is told by the block, and by all that it awaits, is in the list."""
+    found: list[Effect] = []
+    token = _effects.set(found)
+    try:
+        yield found
+    finally:
+        _effects.reset(token)
+
+
+def also(action: str, target: str, **detail: str) -> None:
+    """Say, where it is done, that the present call changed this too. It counts only if the call succeeds."""
+    found = _effects.get()
+    if found is not None and (told := Effect(action, target, detail)) not in found:
+        found.append(told)

@@ -14,6 +14,7 @@ from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.events import also
 from linklocal.iam.tables import profile_links, trusted_profiles
 from linklocal.iam.text import storable
 from linklocal.ids import new_iam_id, parse_crn
@@ -75,11 +76,12 @@ async def link_instance(
     now: datetime,
 ) -> None:
     """Make the automatic link `vsi-<instance id>`; a link that is already there stays as it is."""
+    id = new_iam_id("link")
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    await connection.execute(
+    made = await connection.execute(
         dialect.insert(profile_links)
         .values(
-            id=new_iam_id("link"),
+            id=id,
             profile_id=profile_id,
             name=f"vsi-{instance_id}",
             cr_type=VSI,
@@ -92,6 +94,8 @@ async def link_instance(
         )
         .on_conflict_do_nothing(index_elements=["profile_id", "cr_type", "crn"])
     )
+    if made.rowcount:
+        also("iam-identity.profile-link.create", id, linked_profile_id=profile_id)
 
 
 async def unlink_instance(
@@ -103,4 +107,6 @@ async def unlink_instance(
     )
     if automatic_only:
         statement = statement.where(profile_links.c.auto)
-    await connection.execute(statement)
+    gone = statement.returning(profile_links.c.id, profile_links.c.profile_id)
+    for link in await connection.execute(gone):
+        also("iam-identity.profile-link.delete", link.id, linked_profile_id=link.profile_id)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linklocal.clock import Clock
 from linklocal.errors import DomainError, Problem
-from linklocal.events import Event
+from linklocal.events import Effect, Event, collected
 from linklocal.fleet.events import EventStore
 from linklocal.iam.access_tokens import GRANT_API_KEY
 from linklocal.iam.caller import Caller
@@ -87,8 +87,9 @@ class Operations:
         return None
 
 
-def events_of(call: Call, clock: Clock) -> list[Event]:
-    """The events of a call: none for a successful read, two for an action (asked for, and begun)."""
+def events_of(call: Call, clock: Clock, effects: Sequence[Effect] = ()) -> list[Event]:
+    """The events of a call: none for a successful read, two for an action (asked for, and begun), and one
+    for each effect that it had besides (`linklocal.events.also`)."""
     operation, failed = call.operation, call.status >= 400
     action, login = operation.action, call.login
     if operation.id == "create_token":
@@ -116,7 +117,19 @@ def events_of(call: Call, clock: Clock) -> list[Event]:
     if operation.id == "create_instance_action" and not failed and kind:
         begun = replace(event, action=f"is.instance.instance.{kind}", target=event.instance_id)
         return [event, begun]
-    return [event]
+    if failed or call.login is not None:
+        return [event]
+    return [event, *(_effect(event, one) for one in effects if not _same(event, one))]
+
+
+def _effect(event: Event, effect: Effect) -> Event:
+    detail = {**event.detail, **effect.detail, "of": event.action}
+    detail.pop("crn", None)
+    return replace(event, action=effect.action, target=effect.target, detail=detail)
+
+
+def _same(event: Event, effect: Effect) -> bool:
+    return (event.action, event.target) == (effect.action, effect.target)
 
 
 def _detail(call: Call) -> dict[str, Any]:
@@ -200,7 +213,8 @@ class Audit:
                 self._operations = Operations(self._document()["paths"])
             found = self._operations.find(scope["method"], scope["path"])
         if found is None:
-            await self.app(scope, receive, self._console(scope, send))
+            with collected() as effects:
+                await self.app(scope, receive, self._console(scope, send, effects))
             return
         operation, parameters = found
         held: list[Message] = []
@@ -211,13 +225,14 @@ class Audit:
             if message["type"] != "http.response.body" or message.get("more_body", False):
                 return
             call = _call(operation, parameters, scope, held)
-            await self._record(events_of(call, self._clock))
+            await self._record(events_of(call, self._clock, effects))
             for one in held:
                 await send(one)
 
-        await self.app(scope, receive, hold)
+        with collected() as effects:
+            await self.app(scope, receive, hold)
 
-    def _console(self, scope: Scope, send: Send) -> Send:
+    def _console(self, scope: Scope, send: Send, effects: list[Effect]) -> Send:
         """Records a change through the console as the API's operation that does the same.
 
         The console leaves in `scope["state"]` which one (`performed`: method and path) and what would be
@@ -229,7 +244,7 @@ class Audit:
             if message["type"] == "http.response.start" and self._operations:
                 state = scope.get("state", {})
                 for call in _of_console(self._operations, state, int(message["status"])):
-                    await self._record(events_of(call, self._clock))
+                    await self._record(events_of(call, self._clock, effects))
             await send(message)
 
         return send_recorded

@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, missing_field
+from linklocal.events import also
 from linklocal.iam.caller import Caller
 from linklocal.ids import generated_name
 from linklocal.vpc.context import VpcContext
@@ -204,11 +205,18 @@ async def remove_interfaces(connection: AsyncConnection, instance_id: str) -> No
     of = network_attachments.c.instance_id == instance_id
     attached = select(network_attachments.c.virtual_network_interface_id).where(of)
     vni_ids = list((await connection.execute(attached)).scalars())
-    await connection.execute(delete(network_attachments).where(of))
+    removed = delete(network_attachments).where(of).returning(network_attachments.c.id)
+    for id in (await connection.scalars(removed)).all():
+        also("is.instance.network-attachment.detach", id)
+    for id in vni_ids:
+        also("is.virtual-network-interface.virtual-network-interface.detach", id)
     await delete_virtual_interfaces(connection, vni_ids, only_auto_delete=True)
     mine = network_interfaces.c.instance_id == instance_id
     older = list((await connection.execute(select(network_interfaces.c.id).where(mine))).scalars())
     await connection.execute(delete(network_interfaces).where(mine))
+    for id in older:
+        also("is.instance.network-interface.detach", id)
+        also("is.instance.network-interface.delete", id)
     await release_targets(connection, older)
 
 

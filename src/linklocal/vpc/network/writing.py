@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.events import also
 from linklocal.iam.caller import Caller
 from linklocal.ids import new_zonal_id, vpc_crn
 from linklocal.vpc.context import VpcContext
@@ -24,6 +25,9 @@ from linklocal.vpc.network.tables import (
     virtual_network_interfaces,
 )
 
+_IP = "is.subnet.reserved-ip"
+_VNI = "is.virtual-network-interface.virtual-network-interface"
+
 
 async def write_ip(
     connection: AsyncConnection,
@@ -39,6 +43,8 @@ async def write_ip(
             .where(reserved_ips.c.id == ip.existing_id)
             .values(target_id=target_id)
         )
+        if target_id is not None:
+            also(f"{_IP}.attach", ip.existing_id)
         return ip.existing_id
     id = new_zonal_id(zone)
     await connection.execute(
@@ -54,6 +60,9 @@ async def write_ip(
             created_at=context.clock.now(),
         )
     )
+    also(f"{_IP}.create", id)
+    if target_id is not None:
+        also(f"{_IP}.attach", id)
     return id
 
 
@@ -102,6 +111,7 @@ async def write_virtual_interface(
             )
         )
     await write_security_groups(connection, id, plan.security_group_ids)
+    also(f"{_VNI}.create", id)
     return id
 
 
@@ -130,6 +140,8 @@ async def write_attachment(
             created_at=context.clock.now(),
         )
     )
+    also(f"{_VNI}.attach", vni_id)
+    also("is.instance.network-attachment.attach", id)
     return id
 
 
@@ -157,6 +169,7 @@ async def write_interface(
         )
     )
     await write_security_groups(connection, id, plan.security_group_ids)
+    also("is.instance.network-interface.attach", id)
     return id
 
 
@@ -172,11 +185,14 @@ async def release_targets(connection: AsyncConnection, target_ids: Collection[st
     await connection.execute(
         delete(interface_security_groups).where(interface_security_groups.c.interface_id.in_(ids))
     )
-    await connection.execute(
-        delete(reserved_ips).where(held(reserved_ips), reserved_ips.c.auto_delete)
-    )
-    for table in (reserved_ips, floating_ips):
-        await connection.execute(update(table).where(held(table)).values(target_id=None))
+    gone = delete(reserved_ips).where(held(reserved_ips), reserved_ips.c.auto_delete)
+    for id in (await connection.scalars(gone.returning(reserved_ips.c.id))).all():
+        also(f"{_IP}.detach", id)
+        also(f"{_IP}.delete", id)
+    for table, name in ((reserved_ips, _IP), (floating_ips, "is.floating-ip.floating-ip")):
+        freed = update(table).where(held(table)).values(target_id=None)
+        for id in (await connection.scalars(freed.returning(table.c.id))).all():
+            also(f"{name}.detach", id)
 
 
 async def delete_virtual_interfaces(
@@ -189,4 +205,6 @@ async def delete_virtual_interfaces(
         statement = statement.where(table.c.auto_delete)
     gone = list((await connection.execute(statement)).scalars())
     await connection.execute(delete(table).where(table.c.id.in_(gone)))
+    for id in gone:
+        also(f"{_VNI}.delete", id)
     await release_targets(connection, gone)
