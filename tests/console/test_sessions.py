@@ -223,6 +223,46 @@ async def test_what_was_typed_when_the_session_ended_comes_back(console: Console
     assert (await console.http.post("/console/profiles", data=form)).status_code == 303
 
 
+async def test_a_new_name_that_was_typed_comes_back(console: Console) -> None:
+    headers = await console.logged_in()
+    query = {"version": "2026-10-06", "generation": "2"}
+
+    async def make(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await console.http.post(path, json=body, headers=headers, params=query)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    images = (await console.http.get("/v1/images", headers=headers, params=query)).json()["images"]
+    vpc, zone = await make("/v1/vpcs", {}), {"name": "us-south-1"}
+    subnet = await make(
+        "/v1/subnets", {"vpc": {"id": vpc["id"]}, "zone": zone, "total_ipv4_address_count": 8}
+    )
+    attachment = {"virtual_network_interface": {"subnet": {"id": subnet["id"]}}}
+    template = await make(
+        "/v1/instance/templates",
+        {
+            "name": "kept",
+            "zone": zone,
+            "image": {"id": images[0]["id"]},
+            "profile": {"name": "bx2-2x8"},
+            "primary_network_attachment": attachment,
+        },
+    )
+    await console.sign_in()
+    form = {"name": "typed-name", "csrf": await console.csrf()}
+    console.clock.advance(LONGEST.total_seconds() + 60)
+    path = f"/console/templates/{template['id']}/rename"
+
+    late = await console.http.post(path, data=form)
+    back = await console.sign_in(typed=hidden(late, "typed"))
+    fields = {"csrf": hidden(back, "csrf"), "typed": hidden(back, "typed")}
+    page = await console.http.post(path, data=fields)
+
+    assert '<dialog id="rename" open' in page.text
+    assert hidden(page, "name") == "typed-name"
+    assert "<h1>kept</h1>" in page.text
+
+
 async def test_only_a_form_of_the_ended_session_is_kept(console: Console) -> None:
     """Another site can send a form, and the browser sends the cookie along: it must not be filled in."""
     await console.sign_in()

@@ -32,7 +32,7 @@ class TemplatePages:
             Route(one, get(self.details)),
             Route(
                 f"{one}/rename",
-                change(self.rename, "PATCH /v1/instance/templates/{id}"),
+                change(self.rename, "PATCH /v1/instance/templates/{id}", refill=self.details),
                 methods=["POST"],
             ),
             Route(
@@ -54,6 +54,7 @@ class TemplatePages:
             "template.html",
             visit,
             template=template,
+            typed_name=visit.form.get("name"),
             image=await self._name(self._services.images.get, visit, image),
             target=await self._name(self._services.iam.profiles.get, visit, target),
         )

@@ -39,14 +39,16 @@ class InstancePages:
             Route(f"{one}/metadata", get(self.metadata)),
             Route(
                 f"{one}/metadata",
-                change(self.set_metadata, "PATCH /v1/instances/{id}"),
+                change(self.set_metadata, "PATCH /v1/instances/{id}", refill=self.details),
                 methods=["POST"],
             ),
             Route(f"{one}/preview", get(self.preview)),
             Route(f"{one}/status", get(self.status)),
             Route(f"{one}/calls", get(self.calls)),
             Route(
-                f"{one}/rename", change(self.rename, "PATCH /v1/instances/{id}"), methods=["POST"]
+                f"{one}/rename",
+                change(self.rename, "PATCH /v1/instances/{id}", refill=self.details),
+                methods=["POST"],
             ),
             Route(
                 f"{one}/action",
@@ -85,13 +87,17 @@ class InstancePages:
     # One instance
 
     async def details(self, visit: Visit) -> Response:
-        """Contract 6, rows 10 to 13."""
+        """Contract 6, rows 10 to 13; with a name or hop limit that was typed as the session ended."""
         id = visit.path("id")
         instance, _ = await self._services.instances.get(visit.caller, id)
         values = await self._metadata_values(visit, instance)
         floating = await self._services.instances.floating_ips(visit.caller, [InstanceId(id)])
         return self._pages.render(
-            "instance.html", visit, floating_ip=floating.get(id, "-"), **values
+            "instance.html",
+            visit,
+            floating_ip=floating.get(id, "-"),
+            typed_name=visit.form.get("name"),
+            **{**values, "typed_limit": visit.form.get("hop_limit")},
         )
 
     async def _metadata_values(
@@ -129,6 +135,7 @@ class InstancePages:
             ),
             "off": would_break(calls.all, MetadataService(False), calls.now),
             "preview": None,
+            "typed_limit": "",
             "limits": (MIN_HOP_LIMIT, MAX_HOP_LIMIT),
             "placed": await placement_of(services, id),
             "said": said or Said(),
