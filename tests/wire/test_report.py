@@ -58,4 +58,18 @@ def test_the_report_tells_what_callers_did(cloud: Cloud) -> None:
 
 
 def test_only_an_administrator_gets_the_report(cloud: Cloud) -> None:
-    assert requests.get(f"{cloud.dev.api}/report/v1/metadata", timeout=20).status_code == 401
+    """Not without a token, and not as a profile that is Editor of the instances it is about."""
+    url, profile = f"{cloud.dev.api}/report/v1/metadata", cloud.profile()
+    assert requests.get(url, timeout=20).status_code == 401
+
+    cloud.grant(profile["iam_id"], "Editor")
+    assume = {
+        "grant_type": "urn:ibm:params:oauth:grant-type:assume",
+        "access_token": cloud.vpc.authenticator.token_manager.get_token(),
+        "profile_id": profile["id"],
+    }
+    made = requests.post(f"{cloud.dev.api}/identity/token", data=assume, timeout=20).json()
+    bearer = {"Authorization": f"Bearer {made['access_token']}"}
+    refused = requests.get(url, headers=bearer, timeout=20)
+    assert refused.status_code == 403
+    assert refused.json()["errors"][0]["code"] == "not_authorized"
