@@ -188,3 +188,31 @@ def test_trusted_profiles_links_and_rules(
     assert "Add -f" in user.refused("iam", "trusted-profile-delete", name)
     user.ok("iam", "trusted-profile-delete", name, "-f")
     assert "iam trusted-profiles" in user.refused("iam", "trusted-profile", name)
+
+
+def test_roles_of_a_trusted_profile(cloud: Cloud, user: Terminal) -> None:
+    name = cloud.name("roles")
+    user.ok("iam", "trusted-profile-create", name)
+    refused = user.refused("iam", "trusted-profile-policy-create", name, "--roles", "King")
+    assert "Viewer, Operator, Editor, Administrator" in refused
+
+    made = json.loads(
+        user.ok(
+            "iam", "trusted-profile-policy-create", name, "--roles", "viewer,Operator",
+            "--service-name", "is", "--output", "JSON",
+        )
+    )  # fmt: skip
+    assert [role["display_name"] for role in made["roles"]] == ["Viewer", "Operator"]
+    listed = user.ok("iam", "trusted-profile-policies", name)
+    assert "Viewer, Operator" in listed
+    text = user.ok(
+        "iam", "trusted-profile-policy-update", name, made["id"], "--roles", "Editor", "-d", "ci"
+    )
+    assert "Editor" in text
+    kept = cloud.policies.get_policy(made["id"]).result
+    assert kept["description"] == "ci"
+    assert {"name": "serviceName", "value": "is"} in kept["resources"][0]["attributes"]
+    assert "Editor" in user.ok("iam", "trusted-profile-policy", name, made["id"])
+    assert "has no policy" in user.refused("iam", "trusted-profile-policy", name, "other")
+    user.ok("iam", "trusted-profile-policy-delete", name, made["id"], "-f")
+    assert made["id"] not in user.ok("iam", "trusted-profile-policies", name, "--id")

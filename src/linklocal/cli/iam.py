@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from linklocal.cli import iam_keys, iam_profiles
+from linklocal.cli import iam_keys, iam_policies, iam_profiles
 from linklocal.cli.options import state_dir_option
 
 
 @click.group()
 def iam() -> None:
-    """Identity and access: tokens, API keys, trusted profiles with their links and rules."""
+    """Identity and access: tokens, API keys, trusted profiles with links, rules and roles."""
 
 
-for command in (*iam_keys.COMMANDS, *iam_profiles.COMMANDS):
+for command in (*iam_keys.COMMANDS, *iam_profiles.COMMANDS, *iam_policies.COMMANDS):
     iam.add_command(command)
 
 

@@ -57,6 +57,7 @@ def _rows(key: dict[str, Any]) -> list[tuple[str, object]]:
         ("ID", key["id"]), ("Name", key["name"]), ("Description", key.get("description")),
         ("Bound To", key["iam_id"]), ("Created At", moment(key["created_at"])),
         ("API Key", key.get("apikey")), ("Locked", key["locked"]), ("Disabled", key["disabled"]),
+        ("Expires At", moment(key["expires_at"]) if "expires_at" in key else None),
     ]  # fmt: skip
 
 
