@@ -84,6 +84,7 @@ class Console:
             "calls": f"{one}/calls",
             "what would break": f"{one}/preview?hop_limit=1",
             "create": "instances/new",
+            "reinitialize": f"{one}/reinitialize",
             "profile": f"profiles/{self.profile}",
             **{name: name for name in LISTS},
         }
