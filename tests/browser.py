@@ -35,6 +35,15 @@ FOCUSED = """() => {
 }"""
 WAIT = 30_000  # milliseconds that anything may take: only a test that fails waits so long
 
+# Colours change over some frames: what is seen in between is no colour of the page.
+SETTLED = """async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const shadows = [...document.querySelectorAll("*")].map((element) => element.shadowRoot);
+    const moving = [document, ...shadows.filter(Boolean)].flatMap((root) => root.getAnimations());
+    const transitions = moving.filter((one) => one instanceof CSSTransition);
+    await Promise.allSettled(transitions.map((one) => one.finished));
+}"""
+
 
 def assets_built() -> bool:
     """Whether `make console` has been run."""
@@ -139,6 +148,7 @@ class Visitor:
         """See the page in another colour scheme or width; nothing is loaded again."""
         self.page.emulate_media(color_scheme=scheme)
         self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.evaluate(SETTLED)
 
     def axe(self, rule: str = "") -> list[str]:
         """What axe-core finds on the page as it is, by all rules or one."""
