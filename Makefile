@@ -40,7 +40,7 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 
 test: $(VENV)/.dev $(ASSETS) ## every test but the long loops; T=path narrows the run
-	$(BIN)/pytest -n auto --dist loadfile -m "not long" $(T)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not long" $(T)
 
 test-long: $(VENV)/.dev ## the long loops
 	$(BIN)/pytest -m long --timeout 7200 $(T)

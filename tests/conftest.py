@@ -10,14 +10,33 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import postgres
 import pytest
 
 _REASON = re.compile(r"needs (?P<what>.+): apt-get install (?P<package>[\w.+-]+)")
+_TESTS = Path(__file__).parent
 # Debian keeps nft, ip and the like where only root looks.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+# What takes longest comes first, so that the workers end together: a file is one worker's.
+_SLOWEST_FIRST = ("crash", "wire", "netns", "console", "enter", "db", "fuzz")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: much of what tests do is wait for the processes they started."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(_TESTS).parts[0]
+        return _SLOWEST_FIRST.index(folder) if folder in _SLOWEST_FIRST else len(_SLOWEST_FIRST)
+
+    items.sort(key=place)
 
 
 def in_ci() -> bool:
