@@ -216,3 +216,32 @@ def test_roles_of_a_trusted_profile(cloud: Cloud, user: Terminal) -> None:
     assert "has no policy" in user.refused("iam", "trusted-profile-policy", name, "other")
     user.ok("iam", "trusted-profile-policy-delete", name, made["id"], "-f")
     assert made["id"] not in user.ok("iam", "trusted-profile-policies", name, "--id")
+
+
+def test_a_profile_is_assumed_and_left(user: Terminal) -> None:
+    """As the profile one has its role, Viewer of `is`, and no other."""
+    assert "demo-profile" in user.ok("iam", "trusted-profiles", "--can-assume")
+    assert "No trusted profile is assumed" in user.refused("iam", "trusted-profile-leave")
+
+    assert user.ok("iam", "trusted-profile-assume", "demo-profile").endswith("OK\n")
+    assert "demo" in user.ok("is", "instances")
+    refused = user.refused("is", "vpc-create", "not-for-viewers")
+    assert "403" in refused
+
+    assert user.ok("iam", "trusted-profile-leave") == "OK\n"
+    assert "linklocal dev in" in user.ok("target")
+
+
+def test_after_a_login_the_profile_is_left_for_it(dev: Dev, stranger: Terminal) -> None:
+    stranger.ok("login", "-a", dev.api, "--apikey", dev.api_key)
+    before = stranger.ok("target")
+    stranger.ok("iam", "trusted-profile-assume", "demo-profile", "-q")
+    assert stranger.ok("target") != before
+    stranger.ok("iam", "trusted-profile-leave")
+    assert stranger.ok("target") == before
+
+
+def test_what_the_environment_decides_cannot_be_assumed(dev: Dev, stranger: Terminal) -> None:
+    key = {"LINKLOCAL_API": dev.api, "IBMCLOUD_API_KEY": dev.api_key}
+    refused = stranger.refused("iam", "trusted-profile-assume", "demo-profile", **key)
+    assert "unset LINKLOCAL_API" in refused

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from linklocal.cli import iam_keys, iam_policies, iam_profiles
+from linklocal.cli import iam_assume, iam_keys, iam_policies, iam_profiles
 from linklocal.cli.options import state_dir_option
 
 
@@ -15,7 +15,12 @@ def iam() -> None:
     """Identity and access: tokens, API keys, trusted profiles with links, rules and roles."""
 
 
-for command in (*iam_keys.COMMANDS, *iam_profiles.COMMANDS, *iam_policies.COMMANDS):
+for command in (
+    *iam_keys.COMMANDS,
+    *iam_profiles.COMMANDS,
+    *iam_assume.COMMANDS,
+    *iam_policies.COMMANDS,
+):
     iam.add_command(command)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from linklocal.cli.iam_assume import can_assume
 from linklocal.cli.iam_command import Iam, iam_command
 from linklocal.cli.is_.instance import confirm, force_option
 from linklocal.cli.is_.names import find
@@ -70,18 +71,27 @@ def show(run: Iam, profile: str, only_id: bool) -> None:
 
 
 @click.command("trusted-profiles")
+@click.option(
+    "--can-assume",
+    "assumable",
+    is_flag=True,
+    help="Only those that you could assume now. IAM is asked for each.",
+)
 @only_id
 @click.option("-n", "by_name", is_flag=True, help="Sort by name, not by age.")
 @click.option("-d", "descending", is_flag=True, help="Turn the order round.")
 @iam_command
-def list_(run: Iam, only_id: bool, by_name: bool, descending: bool) -> None:
+def list_(run: Iam, assumable: bool, only_id: bool, by_name: bool, descending: bool) -> None:
     """List trusted profiles.
 
     \b
     Example:
       linklocal iam trusted-profiles
+      linklocal iam trusted-profiles --can-assume
     """
     found = run.all(run.iam.list_profiles, "profiles")
+    if assumable:
+        found = [profile for profile in found if can_assume(run.session, profile["id"])]
     found.sort(key=lambda item: item["name" if by_name else "created_at"], reverse=descending)
     if only_id:
         _ids(run, found)

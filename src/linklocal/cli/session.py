@@ -38,6 +38,8 @@ class Session:
     user: str = ""
     resource_group: str | None = None
     source: str = "login"
+    # What was kept before a trusted profile was assumed; empty: nothing was, there is a dev here.
+    assumed_from: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Session(api={self.api!r}, user={self.user!r}, source={self.source!r})"
