@@ -85,12 +85,11 @@ class NotFound(DomainError):
 
 
 class Conflict(DomainError):
-    """The state of the resource does not allow it."""
+    """The state of the resource does not allow it: the one in the path (`id`), or a field of the body."""
 
-    def __init__(
-        self, message: str, target: str | None = None, *, code: str = "conflict_field"
-    ) -> None:
-        super().__init__(Problem(code, message, Target(target) if target else None))
+    def __init__(self, message: str, target: str = "id", *, code: str = "conflict_field") -> None:
+        where = Target("id", "parameter") if target == "id" else Target(target)
+        super().__init__(Problem(code, message, where))
 
 
 class PreconditionFailed(DomainError):

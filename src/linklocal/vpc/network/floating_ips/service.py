@@ -150,7 +150,7 @@ class FloatingIpService:
                 row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
                 if row is not None:
                     return row
-        raise Conflict("There is no free floating ip left: delete one first.")
+        raise Conflict("There is no free floating ip left: delete one first.", "zone")
 
     async def list(
         self,
