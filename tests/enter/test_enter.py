@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -193,6 +195,50 @@ def relays(inside: Inside) -> int:
     return sum(
         " enter " in line and str(inside.dev.state_dir) in line for line in listed.splitlines()
     )
+
+
+def test_a_terminal_and_its_job_control(inside: Inside) -> None:
+    """Ctrl-C ends the command in front and not the shell, Ctrl-Z stops it: the shell has the terminal."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir("/")
+        os.execvpe(inside.command("demo")[0], inside.command("demo"), inside.environment())
+    seen = ""
+
+    def expect(text: str) -> None:
+        nonlocal seen
+        while text not in seen:
+            readable, _, _ = select.select([terminal], [], [], 60)
+            assert readable, seen
+            seen += os.read(terminal, 4096).decode(errors="replace")
+        seen = seen.partition(text)[2]
+
+    def enter(line: str) -> None:
+        os.write(terminal, f"{line}\n".encode())
+
+    # What is typed is echoed: quotes tell it from what is printed.
+    try:
+        expect("Leave with")
+        enter("test -t 0 && echo on a ter''minal")
+        expect("on a terminal")
+        # A control character counts when the command has the terminal: it says so itself.
+        command = "sh -c 'echo be\"\"fore; exec sleep 1000'"
+        enter(command)
+        expect("before")
+        os.write(terminal, b"\x03")
+        expect("$ ")
+        enter("echo af''ter $?")
+        expect("after 130")
+        enter(command)
+        expect("before")
+        os.write(terminal, b"\x1a")
+        expect("Stopped")
+        enter("kill -KILL %1; fg; echo st''ill here")
+        expect("still here")
+        enter("exit 5")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    finally:
+        os.close(terminal)  # hangs up: nothing of it stays
 
 
 @pytest.mark.root
