@@ -278,6 +278,19 @@ def test_one_browser_sees_what_another_changes(visit: Callable[..., Visitor], cl
     expect(row).to_contain_text("stopped")
 
 
+def test_one_browser_is_told_that_another_deleted(visitor: Visitor, cloud: Cloud) -> None:
+    """In place, with no request that fails, and the stream of events is let go."""
+    instance = cloud.create()
+    visitor.details(instance["name"])
+
+    cloud.vpc.delete_instance(instance["id"])
+
+    expect(visitor.page.get_by_text("This instance was deleted.")).to_be_visible()
+    expect(visitor.page.locator("#live[hx-sse\\:connect]")).to_have_count(0)
+    visitor.page.get_by_role("link", name="All instances").click()
+    expect(visitor.page.get_by_role("link", name=instance["name"])).to_have_count(0)
+
+
 def test_calls_appear_and_say_what_would_break(visitor: Visitor, cloud: Cloud, dev: Dev) -> None:
     instance = cloud.create(metadata_service={"enabled": True, "response_hop_limit": 2})
     guest = Guest(dev, instance["id"])

@@ -12,7 +12,7 @@ from linklocal.console.calls import would_break
 from linklocal.console.forms import metadata_patch, number
 from linklocal.console.listing import Asked
 from linklocal.console.live import calls_of, mark, placement_of
-from linklocal.console.pages import HEADERS, Pages, Said, Visit
+from linklocal.console.pages import Pages, Said, Visit, nothing
 from linklocal.console.services import Services
 from linklocal.document import MetadataService, Protocol
 from linklocal.errors import DomainError, NotAuthorized, NotFound
@@ -146,11 +146,14 @@ class InstancePages:
 
         Nothing when the page shows these settings already: it may hold a hop limit that is being typed.
         """
-        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        try:
+            instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        except NotFound:
+            return nothing()
         now = instance["metadata_service"]
         shown = f"{now['enabled']}-{now['protocol']}-{now['response_hop_limit']}"
         if visit.query("shown") == shown:
-            return Response(status_code=204, headers=HEADERS)
+            return nothing()
         values = await self._metadata_values(visit, instance)
         return self._pages.render("part_metadata.html", visit, **values)
 
@@ -188,14 +191,20 @@ class InstancePages:
         )
 
     async def status(self, visit: Visit) -> Response:
-        """Status and node alone."""
-        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        """Status and node alone; of an instance that is gone, that it is: the page stays as it was."""
+        try:
+            instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        except NotFound:
+            return self._pages.render("part_gone.html", visit)
         placed = await placement_of(self._services, instance["id"])
         return self._pages.render("part_status.html", visit, instance=instance, placed=placed)
 
     async def calls(self, visit: Visit) -> Response:
         """The live list and the chart alone."""
-        instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        try:
+            instance, _ = await self._services.instances.get(visit.caller, visit.path("id"))
+        except NotFound:
+            return nothing()
         calls = await calls_of(self._services, instance["id"])
         return self._pages.render("part_calls.html", visit, calls=calls)
 

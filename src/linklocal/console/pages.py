@@ -97,6 +97,11 @@ class Said:
         )
 
 
+def nothing() -> Response:
+    """The answer to a part's request that leaves the page as it is."""
+    return Response(status_code=204, headers=HEADERS)
+
+
 class Pages:
     """Renders templates and wraps page functions. One per server."""
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,23 +81,13 @@ def sender() -> Iterator[Sender]:
     made.close()
 
 
-def _bind_in_the_host(sock: socket.socket) -> None:
-    """Tests of devices serve at this address of the host, too, and may run at the same time."""
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            return sock.bind((ADDRESS, 80))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)  # nothing tells when an address becomes free
-
-
 def _own_namespace(sender: Sender) -> None:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND
-    _bind_in_the_host(sock)
+    # Of one device, as tests that run beside this one have listeners of others at the same address.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    sock.bind((ADDRESS, 80))
     sock.listen()
     sender.add("http", sock)
 
