@@ -168,7 +168,7 @@ async def test_refused_reads_are_recorded_as_the_apis(console: Console) -> None:
     await console.sign_in()
     missing = "0717_00000000-0000-4000-8000-000000000000"
 
-    for path in ("", "/metadata", "/calls"):
+    for path in ("", "/preview", "/reinitialize"):
         answer = await console.http.get(f"/console/instances/{missing}{path}")
         assert answer.status_code == 404
     assert (await console.http.get("/console/instances")).status_code == 200
@@ -178,6 +178,17 @@ async def test_refused_reads_are_recorded_as_the_apis(console: Console) -> None:
     assert facts == [("failure", 404, missing, missing, "not_found")] * 3
     assert found[-1].trace == answer.headers["x-request-id"]
     assert found[-1].initiator
+
+
+async def test_parts_of_an_instance_that_is_gone_are_no_refusals(console: Console) -> None:
+    """A page that is open asks for them, and its browser would report an error of a wrong page."""
+    await console.sign_in()
+    gone = "/console/instances/0717_00000000-0000-4000-8000-000000000000"
+
+    assert "was deleted" in (await console.http.get(f"{gone}/status")).text
+    for part in ("metadata", "calls"):
+        assert (await console.http.get(f"{gone}/{part}")).status_code == 204
+    assert not await console.events("is.instance.instance.read")
 
 
 FORMS = {
