@@ -154,3 +154,8 @@ class NodeSettings(_Settings):
         description="Processes that answer calls, each for its part of the instances; "
         "1: the node itself.",
     )
+    nocloud: bool = Field(
+        default=False,
+        description="Serve each instance a NoCloud seed for cloud-init at `/nocloud/` beside its metadata. "
+        "No token is asked for there: everything in the instance can read its user data.",
+    )

@@ -47,6 +47,12 @@ def node() -> None:
     type=click.FloatRange(1),
     help="Calls per second and instance, beyond which they are answered 429 (default 2000).",
 )
+@click.option(
+    "--nocloud",
+    is_flag=True,
+    default=None,
+    help="Serve each instance a seed for cloud-init at /nocloud/. It asks for no token.",
+)
 def run(
     state_dir: Path | None,
     server_url: str | None,
@@ -56,6 +62,7 @@ def run(
     loopback_ports: bool | None,
     workers: int | None,
     instance_rate: float | None,
+    nocloud: bool | None,
 ) -> None:
     """Run the agent that serves metadata to the instances on this host.
 
@@ -78,6 +85,7 @@ def run(
             loopback_ports=loopback_ports,
             workers=workers,
             instance_rate=instance_rate,
+            nocloud=nocloud,
         )
     )
     run_node(settings)

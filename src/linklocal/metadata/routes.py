@@ -14,7 +14,7 @@ from typing import Any
 
 from linklocal.errors import Problem, Target
 from linklocal.ids import new_request_id
-from linklocal.metadata import gate, identity
+from linklocal.metadata import gate, identity, nocloud
 from linklocal.metadata.errors import Refusal, refusal, response_to
 from linklocal.metadata.served import Served
 from linklocal.metadata.views import PAGINATED, UnknownStart
@@ -109,6 +109,8 @@ def find(path: str) -> tuple[dict[str, Route], str | None]:
 
 def handle(request: Request, served: Served, upstream: Upstream) -> Response | Awaitable[Response]:
     """Answer one request of the instance. Never raises for anything that a client can send."""
+    if served.nocloud and request.path.startswith(nocloud.PREFIX):
+        return nocloud.handle(request, served)
     methods, id = find(request.path)
     bare_metal = served.document.kind == "bare_metal_server"
     if bare_metal:

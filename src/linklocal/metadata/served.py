@@ -51,14 +51,17 @@ class Signer(Protocol):
 
 
 class Served:
-    """One instance as its listener serves it."""
+    """One instance as its listener serves it. `nocloud`: with a seed for cloud-init (`nocloud.py`)."""
 
-    __slots__ = ("_tokens", "_views", "clock", "document", "signer")
+    __slots__ = ("_tokens", "_views", "clock", "document", "nocloud", "signer")
 
-    def __init__(self, document: InstanceDocument, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self, document: InstanceDocument, signer: Signer, clock: Clock, *, nocloud: bool = False
+    ) -> None:
         self.document = document
         self.signer = signer
         self.clock = clock
+        self.nocloud = nocloud
         self._views: Views | None = None
         # By SHA-256, so that a dump of the memory of this cache holds no token.
         self._tokens: dict[bytes, _Checked] = {}
@@ -75,7 +78,7 @@ class Served:
 
         Verified tokens are: their epoch is compared with the document's at every use.
         """
-        new = Served(document, self.signer, self.clock)
+        new = Served(document, self.signer, self.clock, nocloud=self.nocloud)
         if document.instance_id == self.document.instance_id:
             new._tokens = self._tokens
         return new

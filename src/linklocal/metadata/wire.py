@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from linklocal.errors import Problem
 
+JSON = "application/json; charset=utf-8"
+
 
 # A frozen dataclass costs several times as much to make, and each call makes one of each.
 @dataclass(slots=True)
@@ -37,10 +39,11 @@ class Response:
     """One answer, and what happened, for counters and events. Nobody changes it.
 
     `headers` holds only what is special to this answer (`Allow`, `Retry-After`); the listener adds
-    `Content-Type`, `Content-Length`, `X-Request-Id` (= `trace`), `Date` and `Connection`.
+    `Content-Length`, `X-Request-Id` (= `trace`), `Date` and `Connection`.
     `operation` is the audit action (`is.metadata.instance.read`), or "" when no route was found.
     `reason` is the error code of a refusal and `message` its text; `rule` names the check that refused.
     `detail` holds non-secret facts for the event (version, profile id, nonce given).
+    `type` is the body's media type.
     """
 
     status: int
@@ -52,6 +55,7 @@ class Response:
     rule: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     detail: Mapping[str, Any] = field(default_factory=dict)
+    type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,9 @@ class Agent:
                 totals=totals,
             )
 
-        listeners = Listeners(attachments, tls, signer, clock, make_listener)
+        listeners = Listeners(
+            attachments, tls, signer, clock, make_listener, nocloud=settings.nocloud
+        )
         applier = Applier(
             desired,
             listeners,
@@ -259,7 +261,9 @@ class Agent:
         settings = self._settings
         if settings.workers == 1:
             return None
-        told = WorkerSettings(settings.instance_rate, settings.log_level, settings.log_format)
+        told = WorkerSettings(
+            settings.instance_rate, settings.log_level, settings.log_format, settings.nocloud
+        )
         return Workers(settings.workers, told, signer, lambda: tls.pem, upstream, events)
 
     def _read_state(self) -> _State:

@@ -71,21 +71,21 @@ class Heads:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until = -NEVER
-        self._heads: dict[int, bytes] = {}
+        self._heads: dict[tuple[int, str], bytes] = {}
         self._date = ""
 
-    def get(self, status: int, monotonic: float) -> bytes:
+    def get(self, status: int, type: str, monotonic: float) -> bytes:
         """Everything up to the value of `Content-Length`."""
         if monotonic >= self._until:
             now = self._clock.now()
             self._until = monotonic + 1 - now.microsecond / 1e6
             self._date = format_datetime(now, usegmt=True)
             self._heads.clear()
-        head = self._heads.get(status)
+        head = self._heads.get((status, type))
         if head is None:
-            head = self._heads[status] = (
+            head = self._heads[status, type] = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nDate: {self._date}\r\n"
-                "Content-Type: application/json; charset=utf-8\r\nContent-Length: "
+                f"Content-Type: {type}\r\nContent-Length: "
             ).encode()
         return head
 
@@ -338,7 +338,7 @@ class Connection(asyncio.BufferedProtocol):
             extra += f"{name}: {value}\r\n".encode("latin-1")
         now = self._site.clock.monotonic()
         head = b"%b%d\r\nX-Request-Id: %b\r\n%b\r\n" % (
-            self._site.heads.get(response.status, now),
+            self._site.heads.get(response.status, response.type, now),
             len(response.body),
             response.trace.encode("latin-1"),
             extra,

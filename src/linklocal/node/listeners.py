@@ -89,12 +89,15 @@ class Listeners:
         signer: Signer,
         clock: Clock,
         make: MakeListener,
+        *,
+        nocloud: bool = False,
     ) -> None:
         self._attachments = attachments
         self._tls = tls
         self._signer = signer
         self._clock = clock
         self._make = make
+        self._nocloud = nocloud
         self._opened: dict[InstanceId, _Opened] = {}
         self.faults: dict[InstanceId, str] = {}
         self.site_faults: dict[tuple[InstanceId, str], str] = {}
@@ -254,7 +257,8 @@ class Listeners:
         elif not attachments:
             self._fault(instance_id, port)
             return
-        opened = _Opened(Served(document, self._signer, self._clock))
+        served = Served(document, self._signer, self._clock, nocloud=self._nocloud)
+        opened = _Opened(served)
         errors = [await self._try_to_enter(opened, attachment) for attachment in attachments]
         if opened.sites:
             self._opened[instance_id] = opened

@@ -52,6 +52,7 @@ class Worker:
         self._tls: ssl.SSLContext | None = None
         self._signer: NodeSigner | None = None
         self._rate = 1.0
+        self._nocloud = False
         self._totals = Totals()
         self._channel = Channel(
             sock,
@@ -85,6 +86,7 @@ class Worker:
         configure_logging(body["log_level"], body["log_format"])
         structlog.contextvars.bind_contextvars(worker=body["number"])
         self._rate = body["rate"]
+        self._nocloud = body["nocloud"]
         self._totals = Totals(connections_max=body["connections_max"])
 
     def _use_key(self, body: Body, sockets: list[socket.socket]) -> None:
@@ -118,7 +120,8 @@ class Worker:
     def _open(self, body: Body, sockets: list[socket.socket]) -> Any:
         if self._signer is None:
             raise RuntimeError("a key is told before the first listener")
-        served = Served(InstanceDocument.from_json(body["document"]), self._signer, self._clock)
+        document = InstanceDocument.from_json(body["document"])
+        served = Served(document, self._signer, self._clock, nocloud=self._nocloud)
         listener = Listener(
             served,
             self._upstream,

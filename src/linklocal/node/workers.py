@@ -53,7 +53,8 @@ class EventSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What each worker is told of the node's settings. `rate`: calls a second of each instance.
+    """What each worker is told of the node's settings. `rate`: calls a second of each instance. `nocloud`:
+    whether it serves seeds for cloud-init.
 
     `patience`: seconds after which one that does not answer, or says nothing, is ended.
     """
@@ -61,6 +62,7 @@ class WorkerSettings:
     rate: float
     log_level: str = "info"
     log_format: str = "auto"
+    nocloud: bool = False
     command: tuple[str, ...] = (sys.executable, "-m", "linklocal.node.worker")
     patience: float = PATIENCE_SECONDS
 
@@ -197,6 +199,7 @@ class _Shard:
                 "connections_max": max(1, Totals().connections_max // self._common.shards),
                 "log_level": settings.log_level,
                 "log_format": settings.log_format,
+                "nocloud": settings.nocloud,
             },
         )
         self.tell_key()
