@@ -22,7 +22,7 @@ from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
 from linklocal.cli.node import node
-from linklocal.cli.reference import cli_reference, settings_reference
+from linklocal.cli.reference import cli_reference, metadata_openapi, settings_reference
 from linklocal.cli.report import report
 from linklocal.cli.run import dev, server
 from linklocal.errors import OperatorError
@@ -52,6 +52,7 @@ for command in (
     doctor,
     enter,
     cli_reference,
+    metadata_openapi,
     settings_reference,
 ):
     cli.add_command(command)

@@ -46,6 +46,19 @@ def cli_reference() -> None:
     click.echo(reference(root), nl=False)
 
 
+@click.command("metadata-openapi", hidden=True)
+def metadata_openapi() -> None:
+    """Print the OpenAPI document of the metadata API, as JSON.
+
+    \b
+    Example:
+      linklocal metadata-openapi > metadata-openapi.json
+    """
+    from linklocal.metadata.openapi import document
+
+    click.echo(json.dumps(document(), indent=2))
+
+
 @click.command("settings-reference", hidden=True)
 def settings_reference() -> None:
     """Print docs/settings.md.

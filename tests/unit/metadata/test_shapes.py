@@ -17,20 +17,36 @@ def test_the_contracts_example_is_as_the_contract_says() -> None:
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "a list": (lambda m: m.pop("keys"), "keys: absent"),
-    "a member": (lambda m: m["instance"].pop("status"), "instance: without status"),
+    "a list": (lambda m: m.pop("keys"), ': "keys" is a required property'),
+    "a member": (
+        lambda m: m["instance"].pop("status"),
+        'instance: "status" is a required property',
+    ),
     "a deep member": (
-        lambda m: m["instance"]["vcpu"]["burst"].clear(), "instance.vcpu.burst: without limit"
+        lambda m: m["instance"]["vcpu"]["burst"].clear(),
+        'instance.vcpu.burst: "limit" is a required property',
     ),
     "an extra member": (
         lambda m: m["volume_attachments"][1].update(resource_type="x"),
-        "volume_attachments: unknown resource_type",
+        "volume_attachments.1: Additional properties are not allowed ('resource_type' was unexpected)",
     ),
-    "a null": (lambda m: m["instance"].update(image={**m["instance"]["image"], "name": None}),
-               ".instance.image.name: null"),
-    "an href": (lambda m: m["network_attachments"][0]["subnet"].update(href="/v1/subnets/x"),
-                ".network_attachments.subnet: has an href"),
-}  # fmt: skip
+    "a null": (
+        lambda m: m["instance"].update(image={**m["instance"]["image"], "name": None}),
+        'instance.image.name: null is not of type "string"',
+    ),
+    "an href": (
+        lambda m: m["network_attachments"][0]["subnet"].update(href="/v1/subnets/x"),
+        "network_attachments.0.subnet: Additional properties are not allowed ('href' was unexpected)",
+    ),
+    "another type": (
+        lambda m: m["instance"].update(memory="8"),
+        'instance.memory: "8" is not of type "integer"',
+    ),
+    "another word": (
+        lambda m: m["instance"]["metadata_service"].update(protocol="ftp"),
+        'instance.metadata_service.protocol: "ftp" is not one of "http" or "https"',
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DAMAGES)
