@@ -74,6 +74,49 @@ async def test_rules_are_added_and_removed(region: Region) -> None:
     assert [removed.status_code, again.status_code, gone.status_code] == [204, 404, 204]
 
 
+async def test_a_rule_is_changed_member_by_member(region: Region) -> None:
+    async with network_client(region) as api:
+        group = await made(api, GROUPS, {"vpc": {"id": VPC}})
+        other = await made(api, GROUPS, {"vpc": {"id": VPC}, "name": "other"})
+        path = f"{GROUPS}/{group['id']}/rules"
+        ports = {"port_min": 22, "port_max": 22}
+        body = {"direction": "inbound", "protocol": "tcp", "name": "ssh", **ports}
+        rule = await made(api, path, body)
+        ping = await made(api, path, {"direction": "inbound", "protocol": "icmp", "type": 8})
+        one = f"{path}/{rule['id']}"
+        changed = await api.patch(one, json={"port_max": 23, "remote": {"id": other["id"]}})
+        narrowed = await api.patch(one, json={"name": "ssh", "remote": {"address": "10.0.0.1"}})
+        opened = await api.patch(one, json={"port_min": None, "port_max": None})
+        refused = [
+            await api.patch(one, json={"name": ping["name"], "port_min": 5, "code": 1}),
+            await api.patch(one, json={"port_min": "22"}),
+            await api.patch(one, json={"remote": {"id": "nope"}}),
+            await api.patch(f"{path}/{ping['id']}", json={"type": None, "code": 1}),
+        ]
+        missing = await api.patch(f"{path}/nope", json={})
+        listed = (await read(api, path))["rules"]
+
+    assert changed.json() == {
+        **rule,
+        "port_max": 23,
+        "remote": {member: other[member] for member in ("crn", "href", "id", "name")},
+    }
+    assert narrowed.json()["remote"] == {"address": "10.0.0.1"}
+    assert opened.json().keys() == rule.keys() - ports.keys()
+    assert listed == [opened.json(), ping]
+    assert [errors(answer) for answer in refused] == [
+        [
+            ("bad_field", "code"),
+            ("missing_field", "port_max"),
+            ("validation_unique_failed", "name"),
+        ],
+        [("bad_field", "port_min")],
+        [("not_found", "remote.id")],
+        [("missing_field", "type")],
+    ]
+    assert (missing.status_code, errors(missing)) == (404, [("not_found", "id")])
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

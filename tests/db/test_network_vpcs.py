@@ -146,6 +146,32 @@ async def test_address_prefixes_are_added_and_removed(region: Region) -> None:
     assert (kept.status_code, gone.status_code) == (409, 204)
 
 
+async def test_an_address_prefix_is_renamed_and_made_the_default_of_its_zone(
+    region: Region,
+) -> None:
+    async with network_client(region) as api:
+        vpc = await made(api, "/v1/vpcs", {"address_prefix_management": "manual"})
+        path = f"/v1/vpcs/{vpc['id']}/address_prefixes"
+        zone = {"zone": {"name": "us-south-2"}}
+        nine = await made(api, path, {"cidr": "10.9.0.0/24", "name": "nine", **zone})
+        ten = await made(api, path, {"cidr": "10.10.0.0/24", "is_default": True, **zone})
+        third = await api.post(path, json={"cidr": "10.11.0.0/24", "is_default": True, **zone})
+        clash = await api.patch(f"{path}/{ten['id']}", json={"name": "nine"})
+        held = await api.patch(f"{path}/{nine['id']}", json={"is_default": True})
+        freed = await api.patch(f"{path}/{ten['id']}", json={"is_default": False, "name": "ten"})
+        given = await api.patch(f"{path}/{nine['id']}", json={"is_default": True})
+        missing = await api.patch(f"{path}/nope", json={})
+        listed = (await read(api, path))["address_prefixes"]
+
+    for answer in (third, held):
+        assert (answer.status_code, errors(answer)) == (409, [("conflict_field", "is_default")])
+    assert errors(clash) == [("validation_unique_failed", "name")]
+    assert freed.json() == {**ten, "name": "ten", "is_default": False}
+    assert given.json() == {**nine, "is_default": True}
+    assert listed == [given.json(), freed.json()]
+    assert (missing.status_code, errors(missing)) == (404, [("not_found", "id")])
+
+
 async def test_lists_are_paged_and_filtered(region: Region) -> None:
     async with network_client(region) as api:
         vpc = await made(api, "/v1/vpcs", {"name": "shop", "classic_access": True})

@@ -19,7 +19,7 @@ from linklocal.vpc.network.security_groups.model import (
     SecurityGroupRuleCollection,
     SecurityGroupTargetCollection,
 )
-from linklocal.vpc.network.security_groups.rules import RulePrototype
+from linklocal.vpc.network.security_groups.rules import RulePatch, RulePrototype
 from linklocal.vpc.network.security_groups.service import SecurityGroupService
 from linklocal.vpc.paging import Page, page_parameters
 
@@ -120,6 +120,14 @@ def _rule_routes(router: APIRouter, service: SecurityGroupService) -> None:
         request: Request, caller: CurrentCaller, security_group_id: str, id: str
     ) -> JSONResponse:
         return reply(request, await service.get_rule(caller, security_group_id, id))
+
+    @router.patch(
+        RULES + "/{id}", operation_id="update_security_group_rule", response_model=SecurityGroupRule
+    )
+    async def update(
+        request: Request, caller: CurrentCaller, security_group_id: str, id: str, body: RulePatch
+    ) -> JSONResponse:
+        return reply(request, await service.update_rule(caller, security_group_id, id, body))
 
     @router.delete(RULES + "/{id}", operation_id="delete_security_group_rule", status_code=204)
     async def delete(caller: CurrentCaller, security_group_id: str, id: str) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from linklocal.errors import Problem, bad_field, missing_field
 from linklocal.ids import generated_name, new_regional_id
@@ -18,7 +18,7 @@ from linklocal.vpc.naming import name_reserved
 from linklocal.vpc.network.addresses import Cidr, Ipv4
 from linklocal.vpc.network.loaded import Named
 from linklocal.vpc.network.views import security_group_reference
-from linklocal.vpc.references import Identity, Name, Prototype, Text
+from linklocal.vpc.references import Identity, Name, Patch, Prototype, Text
 
 MAX_RULES = 250  # of one group
 
@@ -105,6 +105,36 @@ RulePrototype = Annotated[
     | Annotated[IcmpRulePrototype, Tag("#icmp")],
     Discriminator(_kind),
 ]
+
+
+class RulePatch(Patch):
+    """Members that are not named stay; null removes a port, a type or a code."""
+
+    direction: Literal["inbound", "outbound"] = "inbound"
+    ip_version: Literal["ipv4"] = "ipv4"
+    name: Name = "a"
+    local: LocalPrototype = LocalPrototype()
+    remote: RemotePrototype = RemotePrototype()
+    port_min: Port | None = None
+    port_max: Port | None = None
+    type: Annotated[int, Field(ge=0, le=254)] | None = None
+    code: Annotated[int, Field(ge=0, le=255)] | None = None
+
+
+_RULE: TypeAdapter[RulePrototype] = TypeAdapter(RulePrototype)
+
+
+def patched_rule(rule: Mapping[str, Any], patch: RulePatch) -> tuple[RulePrototype, list[Problem]]:
+    """The body that a stored rule would be made of after the patch, and members that do not fit it.
+
+    `local` and `remote` are replaced as a whole: an address beside a network would be neither.
+    """
+    body = _RULE.validate_python({**rule, **patch.given()})
+    problems = [
+        bad_field(name, f"A rule of protocol {rule['protocol']} has no `{name}`: leave it out.")
+        for name in sorted(patch.model_fields_set - set(type(body).model_fields))
+    ]
+    return body, problems
 
 
 def rule_problems(body: RulePrototype, field: str) -> list[Problem]:

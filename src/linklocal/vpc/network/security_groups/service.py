@@ -18,7 +18,9 @@ from linklocal.vpc.network.model import MAX_SECURITY_GROUPS
 from linklocal.vpc.network.security_groups.model import SecurityGroupPatch, SecurityGroupPrototype
 from linklocal.vpc.network.security_groups.rules import (
     MAX_RULES,
+    RulePatch,
     RulePrototype,
+    patched_rule,
     rule_problems,
     rule_view,
     stored_rule,
@@ -264,6 +266,27 @@ class SecurityGroupService:
             rule, problems = await self._rule(connection, caller, body, vpc_id, "", rules)
             raise_if(problems)
             row = await self._write_rules(connection, group_id, [*rules, rule])
+            return rule_view(group_id, rule, await remote_groups(connection, [row]))
+
+    async def update_rule(
+        self, caller: Caller, group_id: str, id: str, patch: RulePatch
+    ) -> dict[str, Any]:
+        """SecurityGroupRule after a merge patch. Raises NotFound (`security_group_id`, `id`), Invalid."""
+        async with self._context.database.transaction() as connection:
+            await self._may(connection, caller, "update")
+            await self._lock_vpc(connection, caller, group_id, read=True)
+            row = await self._get(connection, caller, group_id, "security_group_id", lock=True)
+            rules = {rule["id"]: rule for rule in row._mapping["rules"]}
+            if id not in rules:
+                raise NotFound("id", id)
+            body, problems = patched_rule(rules.pop(id), patch)
+            vpc_id = row._mapping["vpc_id"]
+            others = list(rules.values())
+            rule, found = await self._rule(connection, caller, body, vpc_id, "", others)
+            raise_if(problems + found)
+            rule = {**rule, "id": id}
+            kept = [rule if one["id"] == id else one for one in row._mapping["rules"]]
+            row = await self._write_rules(connection, group_id, kept)
             return rule_view(group_id, rule, await remote_groups(connection, [row]))
 
     async def delete_rule(self, caller: Caller, group_id: str, id: str) -> None:

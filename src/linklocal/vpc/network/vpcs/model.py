@@ -56,6 +56,11 @@ class AddressPrefixPrototype(Prototype):
     is_default: bool | None = None
 
 
+class AddressPrefixPatch(Patch):
+    name: Name = "a"
+    is_default: bool = False
+
+
 class CseSourceIp(ResponseModel):
     ip: Address
     zone: NamedReference

@@ -17,7 +17,7 @@ from linklocal.vpc.context import VpcContext
 from linklocal.vpc.naming import name_reserved
 from linklocal.vpc.network.addresses import overlapping
 from linklocal.vpc.network.tables import subnets, vpcs
-from linklocal.vpc.network.vpcs.model import AddressPrefixPrototype
+from linklocal.vpc.network.vpcs.model import AddressPrefixPatch, AddressPrefixPrototype
 from linklocal.vpc.network.vpcs.views import address_prefix_view
 from linklocal.vpc.paging import Page, slice_page
 from linklocal.vpc.references import raise_if
@@ -78,7 +78,7 @@ class AddressPrefixService:
     async def create(
         self, caller: Caller, vpc_id: str, body: AddressPrefixPrototype
     ) -> dict[str, Any]:
-        """AddressPrefix. Raises NotFound (`vpc_id`), Invalid (`cidr`, `zone`, `name`)."""
+        """AddressPrefix. Raises NotFound (`vpc_id`), Invalid (`cidr`, `zone`, `name`), Conflict."""
         async with self._context.database.transaction() as connection:
             row = await self._vpc(connection, caller, vpc_id, "update")
             prefixes = [dict(prefix) for prefix in row._mapping["address_prefixes"]]
@@ -86,8 +86,7 @@ class AddressPrefixService:
             problems += self._clashes(prefixes, body)
             raise_if(problems)
             if body.is_default:
-                for prefix in prefixes:
-                    prefix["is_default"] = prefix["is_default"] and prefix["zone"] != zone
+                self._require_no_default(prefixes, zone)
             new = {
                 "id": new_regional_id(self._context.region.name),
                 "name": body.name or generated_name(),
@@ -99,20 +98,47 @@ class AddressPrefixService:
             await self._write(connection, vpc_id, [*prefixes, new])
         return address_prefix_view(vpc_id, new, [])
 
-    @staticmethod
-    def _clashes(prefixes: Sequence[View], body: AddressPrefixPrototype) -> Problems:
-        problems = name_reserved(body.name)
+    async def update(
+        self, caller: Caller, vpc_id: str, id: str, patch: AddressPrefixPatch
+    ) -> dict[str, Any]:
+        """AddressPrefix after a merge patch. Raises NotFound (`vpc_id`, `id`), Invalid, Conflict."""
+        async with self._context.database.transaction() as connection:
+            row = await self._vpc(connection, caller, vpc_id, "update")
+            old = self._one(row, id)
+            prefixes = [prefix for prefix in row._mapping["address_prefixes"] if prefix != old]
+            if "name" in patch.model_fields_set:
+                raise_if(self._name_problems(prefixes, patch.name))
+            if patch.is_default:
+                self._require_no_default(prefixes, old["zone"])
+            new = {**old, **patch.given()}
+            await self._write(connection, vpc_id, [*prefixes, new])
+            used = await subnet_cidrs(connection, vpc_id)
+        return address_prefix_view(vpc_id, new, used)
+
+    @classmethod
+    def _clashes(cls, prefixes: Sequence[View], body: AddressPrefixPrototype) -> Problems:
+        problems: Problems = []
         other = overlapping(IPv4Network(body.cidr), [prefix["cidr"] for prefix in prefixes])
         if other is not None:
             message = f"The prefix overlaps {other} of this VPC: choose another network."
             problems.append(bad_field("cidr", message, body.cidr))
-        if any(prefix["name"] == body.name for prefix in prefixes):
-            message = (
-                f"The VPC has another address prefix named {body.name!r}: choose another name."
-            )
-            target = bad_field("name", message, body.name).target
+        return problems + cls._name_problems(prefixes, body.name)
+
+    @staticmethod
+    def _name_problems(prefixes: Sequence[View], name: str | None) -> Problems:
+        problems = name_reserved(name)
+        if any(prefix["name"] == name for prefix in prefixes):
+            message = f"The VPC has another address prefix named {name!r}: choose another name."
+            target = bad_field("name", message, name).target
             problems.append(Problem("validation_unique_failed", message, target))
         return problems
+
+    @staticmethod
+    def _require_no_default(prefixes: Sequence[View], zone: str | None) -> None:
+        for prefix in prefixes:
+            if prefix["is_default"] and prefix["zone"] == zone:
+                message = f"{prefix['name']!r} is the default of {zone}: set its `is_default` to false first."
+                raise Conflict(message, "is_default")
 
     async def delete(self, caller: Caller, vpc_id: str, id: str) -> None:
         """Raises NotFound (`vpc_id`, `id`), Conflict while a subnet lies in it."""

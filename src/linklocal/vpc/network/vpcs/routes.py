@@ -13,6 +13,7 @@ from linklocal.vpc.network.security_groups.model import SecurityGroup
 from linklocal.vpc.network.vpcs.model import (
     AddressPrefix,
     AddressPrefixCollection,
+    AddressPrefixPatch,
     AddressPrefixPrototype,
     DefaultNetworkAcl,
     DefaultRoutingTable,
@@ -128,6 +129,14 @@ def _prefix_routes(router: APIRouter, service: AddressPrefixService) -> None:
     @router.get(path + "/{id}", operation_id="get_vpc_address_prefix", response_model=AddressPrefix)
     async def get(request: Request, caller: CurrentCaller, vpc_id: str, id: str) -> JSONResponse:
         return reply(request, await service.get(caller, vpc_id, id))
+
+    @router.patch(
+        path + "/{id}", operation_id="update_vpc_address_prefix", response_model=AddressPrefix
+    )
+    async def update(
+        request: Request, caller: CurrentCaller, vpc_id: str, id: str, body: AddressPrefixPatch
+    ) -> JSONResponse:
+        return reply(request, await service.update(caller, vpc_id, id, body))
 
     @router.delete(path + "/{id}", operation_id="delete_vpc_address_prefix", status_code=204)
     async def delete(caller: CurrentCaller, vpc_id: str, id: str) -> Response:
