@@ -59,14 +59,17 @@ class Api:
             raise
         return answer.json() if answer.content else None
 
-    async def prototype(self) -> dict[str, Any]:
-        """An instance's body without a name: enabled service, a key, a trusted profile; room for 2,000."""
-        vpc = await self.request("POST", "/v1/vpcs", {"name": "crowd"})
+    async def prototype(self, name: str) -> dict[str, Any]:
+        """An instance's body without a name: enabled service, a trusted profile; room for 2,000.
+
+        `name`: of the VPC, the subnet and the profile that are made for it.
+        """
+        vpc = await self.request("POST", "/v1/vpcs", {"name": name})
         subnet = await self.request(
             "POST",
             "/v1/subnets",
             {
-                "name": "crowd",
+                "name": name,
                 "vpc": {"id": vpc["id"]},
                 "zone": {"name": ZONE},
                 "total_ipv4_address_count": 2048,
@@ -74,7 +77,7 @@ class Api:
         )
         images = (await self.request("GET", "/v1/images"))["images"]
         profile = await self.request(
-            "POST", "/v1/profiles", {"name": "crowd", "account_id": self._account_id}
+            "POST", "/v1/profiles", {"name": name, "account_id": self._account_id}
         )
         return {
             "image": {"id": next(i["id"] for i in images if _usable(i))},
@@ -88,15 +91,15 @@ class Api:
             "default_trusted_profile": {"target": {"id": profile["id"]}},
         }
 
-    async def create(self, count: int) -> list[str]:
-        """That many instances; their ids."""
-        prototype = await self.prototype()
+    async def create(self, count: int, name: str = "crowd", **members: Any) -> list[str]:
+        """That many instances in a VPC of that name, with these members; their ids."""
+        prototype = {**await self.prototype(name), **members}
         numbers = iter(range(count))
         made: list[str] = []
 
         async def creator() -> None:
             for number in numbers:
-                body = {**prototype, "name": f"crowd-{number}"}
+                body = {**prototype, "name": f"{name}-{number}"}
                 made.append((await self.request("POST", "/v1/instances", body))["id"])
 
         await asyncio.gather(*(creator() for _ in range(CREATORS)))

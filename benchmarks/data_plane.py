@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))  # its documents and i
 import enforcement
 import flood
 import memory
+import publication
 import storm
 import throughput
 from machine import CLIENT_CORE, SERVER_CORE, Missing
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, Benchmark]] = {
     "memory": ("Memory of 1,000 idle listeners", memory.idle),
     "flood": ("99 instances while the hundredth floods", flood.isolation),
     "enforcement": ("A change until it is enforced", enforcement.changes),
+    "publication": ("What an instance sees, from the API's response", publication.publications),
     "storm": ("A boot storm of 1,000 instances", storm.boots),
 }
 
