@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,14 +38,20 @@ class User:
             check=False,
         )  # fmt: skip
 
-    def at_terminal(self, *words: str, question: str = "", answer: str = "") -> tuple[int, str]:
-        """Exit status and all that was shown; `answer` is typed when `question` has come."""
+    def at_terminal(
+        self, *words: str, dialog: Sequence[tuple[str, str]] = (), **variables: str
+    ) -> tuple[int, str]:
+        """Exit status and all that was shown.
+
+        `dialog`: each time, what must have been shown since the last typing, and what is typed then.
+        """
         master, slave = pty.openpty()
         process = subprocess.Popen(
-            words, env=self.environment, stdin=slave, stdout=slave, stderr=slave
-        )
+            words, env=self.environment | variables, stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,
+        )  # fmt: skip
         os.close(slave)
-        shown = b""
+        shown, heard, left = b"", 0, list(dialog)
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if not select.select([master], [], [], 1.0)[0]:
@@ -54,10 +61,11 @@ class User:
             except OSError:  # Linux: the other side is closed
                 break
             shown += part
-            if question and question.encode() in shown:
-                os.write(master, f"{answer}\n".encode())
-                question = ""
+            if left and left[0][0].encode() in shown[heard:]:
+                heard = len(shown)
+                os.write(master, left.pop(0)[1].encode())
         os.close(master)
+        assert not left, shown
         return process.wait(20), shown.decode()
 
 
@@ -69,10 +77,10 @@ def user(dev: Dev, tmp_path: Path) -> User:
 def test_a_terminal_is_asked_and_shows_how_far_it_is(user: User, cloud: Cloud) -> None:
     name = cloud.create()["name"]
     stop = ("linklocal", "is", "instance-stop", name, "--wait")
-    status, shown = user.at_terminal(*stop, question="[y/N]", answer="n")
+    status, shown = user.at_terminal(*stop, dialog=[("[y/N]", "n\n")])
     assert status == 130
     assert "Stopping" not in shown
-    status, shown = user.at_terminal(*stop, question="[y/N]", answer="y")
+    status, shown = user.at_terminal(*stop, dialog=[("[y/N]", "y\n")])
     assert status == 0
     assert f"Waiting for {name} to become stopped ..." in shown
     start = ("linklocal", "is", "instance-start", name, "--wait")
@@ -89,20 +97,57 @@ def test_a_pipe_is_not_asked_and_hears_only_the_answer(user: User, cloud: Cloud)
     assert (done.returncode, done.stdout, done.stderr) == (0, "OK\n", "")
 
 
+# Commands, options and their values, and instances of the server: what is typed, what completes it.
+COMPLETED = (
+    ("linklocal is instance-up", "instance-update"),
+    ("linklocal is instance-update --metadata-service-p", "--metadata-service-protocol"),
+    ("linklocal is instance-update --metadata-service-protocol https dem", "demo"),
+)
 BASH = """
 source <(linklocal completion bash)
 COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _linklocal_completion linklocal
 printf '%%s\\n' "${COMPREPLY[@]}"
 """
+# Tab completes as it always does; then the line is printed whole, and the next one is empty.
+ZSHRC = """
+PS1='ready> '
+autoload -Uz compinit
+compinit -D -u
+source <(linklocal completion zsh)
+complete-and-print() { zle expand-or-complete; zle -I; print -r -- "line: $BUFFER"; BUFFER=; }
+zle -N complete-and-print
+bindkey '^I' complete-and-print
+"""
 
 
 def test_completion_in_a_real_bash(user: User) -> None:
-    """Commands, options, their values, and instances of the server."""
-    for words, offered in (
-        ("linklocal is instance-up", "instance-update"),
-        ("linklocal is instance-update --metadata-service-p", "--metadata-service-protocol"),
-        ("linklocal is instance dem", "demo"),
-    ):
+    for words, offered in COMPLETED:
         done = user.piped("bash", "-c", BASH % words)
         assert offered in done.stdout.split(), done
+
+
+@pytest.mark.needs("zsh", "zsh")
+def test_completion_in_a_real_zsh(user: User, tmp_path: Path) -> None:
+    """Tab is pressed at its prompt."""
+    (tmp_path / ".zshrc").write_text(ZSHRC)
+    typed = [("ready> ", f"{words}\t") for words, _ in COMPLETED]
+    status, shown = user.at_terminal(
+        "zsh", "--no-globalrcs", "-i", dialog=[*typed, ("ready> ", "exit\n")],
+        ZDOTDIR=str(tmp_path), TERM="xterm",
+    )  # fmt: skip
+    lines = [line.split() for line in shown.splitlines() if line.startswith("line: ")]
+    assert [line[-1] for line in lines] == [offered for _, offered in COMPLETED], shown
+    assert status == 0
+
+
+@pytest.mark.needs("fish", "fish")
+def test_completion_in_a_real_fish(user: User, tmp_path: Path) -> None:
+    """`complete -C` answers what Tab would offer: each word, a tab, what it is."""
+    asked = "; ".join(f"complete -C '{words}'" for words, _ in COMPLETED)
+    done = user.piped(
+        "env", f"HOME={tmp_path}", "fish", "-c", f"linklocal completion fish | source; {asked}"
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [offered for _, offered in COMPLETED], done
+    assert "demo\trunning" in lines
