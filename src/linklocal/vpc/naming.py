@@ -24,10 +24,11 @@ _SQLITE_UNIQUE = re.compile(r"UNIQUE constraint failed: (.+)")
 
 
 def name_taken(kind: str, name: str, field: str = "name") -> Problem:
-    """400 `validation_unique_failed` (contract 1.4)."""
+    """400 `validation_unique_failed` (contract 1.4). `kind` in words: `instance`, `VPC`."""
+    article = "an" if kind[0] in "aeiou" else "a"
     return Problem(
         "validation_unique_failed",
-        f"There is already a {kind} named {name!r} in this region: choose another name.",
+        f"There is already {article} {kind} named {name!r} in this region: choose another name.",
         Target(field, "field", name),
     )
 
