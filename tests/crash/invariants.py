@@ -25,7 +25,8 @@ ORPHANS = {
         SELECT id FROM virtual_network_interfaces WHERE auto_delete
         AND id NOT IN (SELECT virtual_network_interface_id FROM network_attachments)""",
     "an attachment of no instance": """
-        SELECT id FROM network_attachments WHERE instance_id NOT IN (SELECT id FROM instances)""",
+        SELECT id FROM network_attachments WHERE instance_id NOT IN (
+            SELECT id FROM instances UNION ALL SELECT id FROM bare_metal_servers)""",
     "a volume attachment of no instance": """
         SELECT id FROM volume_attachments WHERE instance_id NOT IN (SELECT id FROM instances)""",
     "a boot volume of no instance": """
@@ -38,7 +39,8 @@ ORPHANS = {
         SELECT id FROM instances WHERE id NOT IN (SELECT instance_id FROM network_attachments)
         AND id NOT IN (SELECT instance_id FROM network_interfaces)""",
     "a placement of no instance": """
-        SELECT instance_id FROM placements WHERE instance_id NOT IN (SELECT id FROM instances)""",
+        SELECT instance_id FROM placements WHERE instance_id NOT IN (
+            SELECT id FROM instances UNION ALL SELECT id FROM bare_metal_servers)""",
     "a document of no placement": """
         SELECT instance_id FROM documents
         WHERE instance_id NOT IN (SELECT instance_id FROM placements)""",

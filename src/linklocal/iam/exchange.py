@@ -25,7 +25,7 @@ from linklocal.errors import (
     missing_field,
 )
 from linklocal.fleet.tables import documents, nodes, placements
-from linklocal.iam.links import VSI, profile_id_of
+from linklocal.iam.links import cr_type_of, profile_id_of
 from linklocal.iam.rules import TYPE_COMPUTE, rule_matches
 from linklocal.iam.tables import claim_rules, profile_links, trusted_profiles
 from linklocal.iam.text import storable
@@ -214,9 +214,10 @@ async def _may_take_on(
     connection: AsyncConnection, resource: ComputeResource, profile: Row[Any]
 ) -> bool:
     """A link with the instance's CRN, or a rule that its claims meet (own account only)."""
+    cr_type = cr_type_of(resource.crn)
     link = select(profile_links.c.id).where(
         profile_links.c.profile_id == profile.id,
-        profile_links.c.cr_type == VSI,
+        profile_links.c.cr_type == cr_type,
         profile_links.c.crn == resource.crn,
     )
     if await connection.scalar(link) is not None:
@@ -226,7 +227,7 @@ async def _may_take_on(
     rules = select(claim_rules.c.conditions).where(
         claim_rules.c.profile_id == profile.id,
         claim_rules.c.type == TYPE_COMPUTE,
-        or_(claim_rules.c.cr_type == VSI, claim_rules.c.cr_type.is_(None)),
+        or_(claim_rules.c.cr_type == cr_type, claim_rules.c.cr_type.is_(None)),
     )
     found = (await connection.execute(rules)).scalars()
     return any(rule_matches(conditions, resource.claims) for conditions in found)

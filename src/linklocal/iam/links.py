@@ -19,7 +19,12 @@ from linklocal.iam.tables import profile_links, trusted_profiles
 from linklocal.iam.text import storable
 from linklocal.ids import new_iam_id, parse_crn
 
-VSI = "VSI"
+VSI, BMS = "VSI", "BMS"
+
+
+def cr_type_of(crn: str) -> str:
+    """What IAM calls the kind of compute resource that a CRN names: `BMS` a bare metal server, else `VSI`."""
+    return BMS if parse_crn(crn).resource_type == "bare-metal-server" else VSI
 
 
 async def find_profile(
@@ -75,7 +80,11 @@ async def link_instance(
     instance_id: str,
     now: datetime,
 ) -> None:
-    """Make the automatic link `vsi-<instance id>`; a link that is already there stays as it is."""
+    """Make the automatic link `vsi-<instance id>` (`bms-` to a bare metal server).
+
+    A link that is already there stays as it is.
+    """
+    cr_type = cr_type_of(instance_crn)
     id = new_iam_id("link")
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     made = await connection.execute(
@@ -83,8 +92,8 @@ async def link_instance(
         .values(
             id=id,
             profile_id=profile_id,
-            name=f"vsi-{instance_id}",
-            cr_type=VSI,
+            name=f"{cr_type.lower()}-{instance_id}",
+            cr_type=cr_type,
             crn=instance_crn,
             link={"crn": instance_crn},
             auto=True,
@@ -103,7 +112,8 @@ async def unlink_instance(
 ) -> None:
     """Remove every link to the instance in every profile, or only those that were made automatically."""
     statement = delete(profile_links).where(
-        profile_links.c.cr_type == VSI, profile_links.c.crn == instance_crn
+        profile_links.c.cr_type == cr_type_of(instance_crn),
+        profile_links.c.crn == instance_crn,
     )
     if automatic_only:
         statement = statement.where(profile_links.c.auto)

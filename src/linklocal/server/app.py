@@ -159,7 +159,16 @@ def _compose(
     app.include_router(audit_routes(database, iam.roles, events, region))
     app.include_router(report_routes(report))
     app.include_router(
-        operator_routes(database, iam.roles, clock, region, vpc.instances, iam.signing_keys, wake)
+        operator_routes(
+            database,
+            iam.roles,
+            clock,
+            region,
+            vpc.instances,
+            vpc.bare_metal_servers,
+            iam.signing_keys,
+            wake,
+        )
     )
 
     @app.get("/healthz", include_in_schema=False)

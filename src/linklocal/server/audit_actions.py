@@ -26,6 +26,16 @@ _RESOURCES: Final = {
     "/v1/instances/*/volume_attachments": "is.instance.volume-attachment",
     "/v1/instance/templates": "is.instance.instance-template",
     "/v1/instance/profiles": "is.instance.instance-profile",
+    "/v1/bare_metal_servers": "is.bare-metal-server.bare-metal-server",
+    "/v1/bare_metal_servers/*/initialization": "is.bare-metal-server.bare-metal-server",
+    "/v1/bare_metal_servers/*/start": "is.bare-metal-server.bare-metal-server",
+    "/v1/bare_metal_servers/*/stop": "is.bare-metal-server.bare-metal-server",
+    "/v1/bare_metal_servers/*/restart": "is.bare-metal-server.bare-metal-server",
+    "/v1/bare_metal_servers/*/console_access_token": "is.bare-metal-server.console-access-token",
+    "/v1/bare_metal_servers/*/disks": "is.bare-metal-server.disk",
+    "/v1/bare_metal_servers/*/network_attachments": "is.bare-metal-server.network-attachment",
+    "/v1/bare_metal_servers/*/network_interfaces": "is.bare-metal-server.network-interface",
+    "/v1/bare_metal_server/profiles": "is.bare-metal-server.profile",
     "/v1/keys": "is.key.key",
     "/v1/images": "is.image.image",
     "/v1/images/*/instance_profiles": "is.image.image",
@@ -80,6 +90,8 @@ _BINDINGS: Final = (
     "/v1/virtual_network_interfaces/*/floating_ips",
     "/v1/security_groups/*/targets",
 )
+# Paths that end in what is done.
+_VERB_PATHS: Final = ("reinitialize", "rotate", "start", "stop", "restart")
 _BINDING_VERBS: Final = {"PUT": "attach", "DELETE": "detach"}
 
 API_KEY_LOGIN = "iam-identity.user-apikey.login"
@@ -105,8 +117,8 @@ def action_of(method: str, template: str) -> str | None:
         verb = _BINDING_VERBS.get(method, verb)
     elif path.endswith(("/lock", "/disable")):
         verb = "update"
-    elif path.endswith("/reinitialize"):
+    elif method == "PUT" and path.endswith("/initialization"):
         verb = "reinitialize"
-    elif path.endswith("/rotate"):
-        verb = "rotate"
+    elif (last := path.rpartition("/")[2]) in _VERB_PATHS:
+        verb = last
     return f"{resource}.{verb}"

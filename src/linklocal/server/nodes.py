@@ -20,6 +20,7 @@ from linklocal.ids import InstanceId, NodeId
 from linklocal.settings import Region
 from linklocal.store.engine import Database
 from linklocal.store.wake import Wake
+from linklocal.vpc.bare_metal_servers.service import BareMetalServerService
 from linklocal.vpc.context import Authorizer
 from linklocal.vpc.instances.service import InstanceService
 from linklocal.vpc.references import Name, Prototype
@@ -41,6 +42,7 @@ def operator_routes(
     clock: Clock,
     region: Region,
     instances: InstanceService,
+    bare_metal_servers: BareMetalServerService,
     signing_keys: SigningKeys,
     wake: Wake,
 ) -> APIRouter:
@@ -89,7 +91,10 @@ def operator_routes(
         if node is None:
             message = "There is no node with this name or id: `linklocal node list` shows them."
             raise Invalid(not_found_field("node", message, body.node))
-        await instances.place(caller, InstanceId(instance), NodeId(node.id))
+        try:
+            await instances.place(caller, InstanceId(instance), NodeId(node.id))
+        except NotFound:
+            await bare_metal_servers.place(caller, InstanceId(instance), NodeId(node.id))
         return JSONResponse({"instance": instance, "node": node.name})
 
     @router.post("/signing_keys/rotate", status_code=201, operation_id="rotate_signing_keys")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from linklocal.settings import Region
+from linklocal.vpc.bare_metal_servers.routes import bare_metal_server_routes
+from linklocal.vpc.bare_metal_servers.service import BareMetalServerService
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images.routes import image_routes
 from linklocal.vpc.images.service import ImageService
@@ -47,6 +49,7 @@ class Vpc:
     """The services of the VPC API, for its routes, the console and the seed."""
 
     instances: InstanceService
+    bare_metal_servers: BareMetalServerService
     templates: TemplateService
     keys: KeyService
     images: ImageService
@@ -68,6 +71,7 @@ def build_vpc(context: VpcContext, *, auto_place: bool) -> Vpc:
     """`auto_place`: new instances are placed by themselves, as `dev` wants it."""
     return Vpc(
         instances=InstanceService(context, auto_place=auto_place),
+        bare_metal_servers=BareMetalServerService(context, auto_place=auto_place),
         templates=TemplateService(context),
         keys=KeyService(context),
         images=ImageService(context),
@@ -105,4 +109,5 @@ def vpc_routes(vpc: Vpc, region: Region) -> list[APIRouter]:
         instance_routes(vpc.instances),
         instance_interface_routes(vpc.instance_interfaces, vpc.network_attachments),
         volume_attachment_routes(vpc.volume_attachments),
+        bare_metal_server_routes(vpc.bare_metal_servers, region),
     ]

@@ -69,17 +69,22 @@ HopLimit = Annotated[
 _DEFAULTS = MetadataService()
 
 
-class MetadataServicePrototype(BaseModel):
-    """`metadata_service` when an instance or a template is created. `{}`, `null` and absent are equal."""
+class BareMetalServicePrototype(BaseModel):
+    """`metadata_service` when a bare metal server is created: it has no hop limit (metadata contract 6)."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     enabled: Enabled | None = Field(default=None, description="Default: `false`.")
     protocol: ProtocolName | None = Field(default=None, description="Default: `http`.")
+
+
+class MetadataServicePrototype(BareMetalServicePrototype):
+    """`metadata_service` when an instance or a template is created. `{}`, `null` and absent are equal."""
+
     response_hop_limit: HopLimit | None = Field(default=None, description="Default: 1.")
 
 
-class MetadataServicePatch(Patch):
+class BareMetalServicePatch(Patch):
     """`metadata_service` in a merge patch: members that are not named stay as they are.
 
     The defaults below are never used: `patched` looks only at the members that the body has.
@@ -87,24 +92,34 @@ class MetadataServicePatch(Patch):
 
     enabled: Enabled = _DEFAULTS.enabled
     protocol: ProtocolName = _DEFAULTS.protocol
+
+
+class MetadataServicePatch(BareMetalServicePatch):
+    """The same of an instance, which has a hop limit, too."""
+
     response_hop_limit: HopLimit = _DEFAULTS.response_hop_limit
 
 
-class MetadataServiceView(ResponseModel):
-    """`metadata_service` in an answer: all three members, always."""
+class BareMetalServiceView(ResponseModel):
+    """`metadata_service` of a bare metal server in an answer: both members, always."""
 
     enabled: bool
     protocol: Protocol
+
+
+class MetadataServiceView(BareMetalServiceView):
+    """`metadata_service` in an answer: all three members, always."""
+
     response_hop_limit: int
 
 
-def created(prototype: MetadataServicePrototype | None) -> MetadataService:
+def created(prototype: BareMetalServicePrototype | None) -> MetadataService:
     """The settings of a new instance: what was named, and the defaults."""
     named = {} if prototype is None else prototype.model_dump(exclude_none=True)
     return replace(_DEFAULTS, **named)
 
 
-def patched(current: MetadataService, patch: MetadataServicePatch) -> MetadataService:
+def patched(current: MetadataService, patch: BareMetalServicePatch) -> MetadataService:
     """The settings after a merge patch (RFC 7396): what it names, and the current ones."""
     return replace(current, **patch.given())
 

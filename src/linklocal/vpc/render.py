@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import rfc3339_ms
 from linklocal.document import InstanceDocument
 from linklocal.ids import AccountId, InstanceId
+from linklocal.vpc.bare_metal_servers.load import BareMetalServerRecord
+from linklocal.vpc.bare_metal_servers.load import load as load_bare_metal
+from linklocal.vpc.bare_metal_servers.tables import bare_metal_servers
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.instances.lifecycle import asked
 from linklocal.vpc.instances.load import InstanceRecord, load
@@ -40,13 +43,12 @@ async def publish_instances(
 ) -> dict[InstanceId, int]:
     """Tell the nodes what these instances look like now. Returns the node revision of each placed one.
 
-    Locks the instances in the order of their ids, then reads: what is published is what is committed
-    with it. Ids of instances that do not exist are passed over.
+    Locks the instances in the order of their ids, then those that are bare metal servers, then reads:
+    what is published is what is committed with it. Ids of neither are passed over.
     """
-    ids: list[InstanceId] = []
-    for chunk in _chunks(sorted(set(instance_ids))):
-        locking = select(instances.c.id).where(instances.c.id.in_(chunk)).order_by(instances.c.id)
-        ids += (await connection.execute(locking.with_for_update())).scalars()
+    wanted = sorted(set(instance_ids))
+    ids = await _locked(connection, instances, wanted)
+    ids += await _locked(connection, bare_metal_servers, sorted({*wanted} - {*ids}))
     if not ids:
         return {}
     documents = await render_documents(connection, context, ids)
@@ -61,7 +63,20 @@ async def render_documents(
     for chunk in _chunks(list(instance_ids)):
         records = await load(connection, chunk)
         documents |= {id: render(record) for id, record in records.items()}
+        if others := [id for id in chunk if id not in records]:
+            servers = await load_bare_metal(connection, others)
+            documents |= {id: render_bare_metal(server) for id, server in servers.items()}
     return documents
+
+
+async def _locked(
+    connection: AsyncConnection, table: Table, ids: Sequence[InstanceId]
+) -> list[InstanceId]:
+    found: list[InstanceId] = []
+    for chunk in _chunks(ids):
+        locking = select(table.c.id).where(table.c.id.in_(chunk)).order_by(table.c.id)
+        found += (await connection.execute(locking.with_for_update())).scalars()
+    return found
 
 
 def _chunks(ids: Sequence[InstanceId]) -> Iterator[Sequence[InstanceId]]:
@@ -99,6 +114,31 @@ def render(record: InstanceRecord) -> InstanceDocument:
     )
 
 
+def render_bare_metal(record: BareMetalServerRecord) -> InstanceDocument:
+    """The document of a bare metal server: it has identity operations only (metadata contract 6).
+
+    All its `metadata` has is the default trusted profile, which an exchange without a profile is for.
+    """
+    row = record.row
+    profile = row["default_trusted_profile"]
+    return InstanceDocument(
+        instance_id=record.id,
+        crn=row["crn"],
+        name=row["name"],
+        account_id=AccountId(row["account_id"]),
+        region=row["region"],
+        zone=row["zone"],
+        serving=row["desired"] == "running",
+        tokens_valid_after=row["start_epoch"],
+        metadata_service=record.metadata_service,
+        claims=_claims(record),
+        metadata={
+            "initialization": {} if profile is None else {"default_trusted_profile": profile}
+        },
+        kind="bare_metal_server",
+    )
+
+
 def bare(view: Any) -> Any:
     """A copy of a view without hrefs: the metadata API has none (metadata contract 4)."""
     if isinstance(view, dict):
@@ -108,7 +148,7 @@ def bare(view: Any) -> Any:
     return view
 
 
-def _claims(record: InstanceRecord) -> dict[str, Any]:
+def _claims(record: InstanceRecord | BareMetalServerRecord) -> dict[str, Any]:
     """The part of an identity token that describes the instance; trusted-profile rules are read on it."""
     row = record.row
     floating = [ip.address for i in record.interfaces for ip in i.floating_ips]

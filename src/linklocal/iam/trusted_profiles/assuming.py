@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.fleet.tables import placements
-from linklocal.iam.links import VSI
+from linklocal.iam.links import BMS, VSI, cr_type_of
 from linklocal.iam.rules import TYPE_COMPUTE, rule_matches
 from linklocal.iam.tables import claim_rules, profile_links
 
@@ -33,16 +33,17 @@ async def able_to_assume(
 
     The caller has found the profile in the account, with the right to read it.
     """
-    links = select(profile_links.c.crn).where(
-        profile_links.c.profile_id == profile_id, profile_links.c.cr_type == VSI
+    kinds = (VSI, BMS)
+    links = select(profile_links.c.cr_type, profile_links.c.crn).where(
+        profile_links.c.profile_id == profile_id, profile_links.c.cr_type.in_(kinds)
     )
-    linked = set((await connection.scalars(links)).all())
-    rules = select(claim_rules.c.conditions).where(
+    linked = {(row.cr_type, row.crn) for row in await connection.execute(links)}
+    rules = select(claim_rules.c.cr_type, claim_rules.c.conditions).where(
         claim_rules.c.profile_id == profile_id,
         claim_rules.c.type == TYPE_COMPUTE,
-        or_(claim_rules.c.cr_type == VSI, claim_rules.c.cr_type.is_(None)),
+        or_(claim_rules.c.cr_type.in_(kinds), claim_rules.c.cr_type.is_(None)),
     )
-    conditions = (await connection.scalars(rules)).all()
+    rows = (await connection.execute(rules)).all()
     p = placements.c
     placed = (
         select(p.instance_id, p.claims)
@@ -52,8 +53,11 @@ async def able_to_assume(
     able = []
     for id, claims in (await connection.execute(placed)).tuples():
         crn = str(claims["iaas"]["crn"])
-        if crn in linked:
+        kind = cr_type_of(crn)
+        if (kind, crn) in linked:
             able.append(Able(id, crn, "link"))
-        elif any(rule_matches(rule, claims) for rule in conditions):
+        elif any(
+            of in (kind, None) and rule_matches(conditions, claims) for of, conditions in rows
+        ):
             able.append(Able(id, crn, "rule"))
     return able

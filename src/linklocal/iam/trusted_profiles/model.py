@@ -14,6 +14,9 @@ from linklocal.iam.text import StoredText
 from linklocal.ids import parse_crn
 
 CrType = Literal["VSI", "PVS", "BMS", "IKS_SA", "ROKS_SA", "CE"]
+# Kinds that get tokens here, and the resource type in their CRNs; links to others are only stored.
+COMPUTE = {"VSI": "instance", "BMS": "bare-metal-server"}
+COMPUTE_NAMES = {"instance": "an instance", "bare-metal-server": "a bare metal server"}
 RuleType = Literal["Profile-CR", "Profile-SAML"]
 
 RULES_PER_PROFILE = 20
@@ -82,9 +85,11 @@ class LinkPrototype(Body):
             message = f"`link.crn` is not a CRN: {error}."
             return [problems.invalid("link.crn", message, self.link.crn, code=problems.CRN_INVALID)]
         found = []
-        if self.cr_type == "VSI" and (crn.service, crn.resource_type) != ("is", "instance"):
+        wanted = COMPUTE.get(self.cr_type)
+        if wanted is not None and (crn.service, crn.resource_type) != ("is", wanted):
             message = (
-                "A link of type VSI needs the CRN of an instance (`...:is:...::instance:...`)."
+                f"A link of type {self.cr_type} needs the CRN of {COMPUTE_NAMES[wanted]} "
+                f"(`...:is:...::{wanted}:...`)."
             )
             found.append(
                 problems.invalid("link.crn", message, self.link.crn, code=problems.CRN_INVALID)
@@ -150,7 +155,7 @@ class RulePrototype(Body):
             found.append(problems.missing("cr_type"))
         if self.type != TYPE_COMPUTE and self.realm_name is None:
             found.append(problems.missing("realm_name"))
-        known = self.type == TYPE_COMPUTE and self.cr_type in ("VSI", None)
+        known = self.type == TYPE_COMPUTE and self.cr_type in (*COMPUTE, None)
         for index, condition in enumerate(self.conditions):
             found += condition_problems(
                 index, condition.claim, condition.operator, condition.value, known_claims=known

@@ -65,6 +65,21 @@ def allowed_use_problems(
     return list(problems.values())
 
 
+def bare_metal_problems(
+    allowed_use: Mapping[str, str], field: str, *, secure_boot: bool
+) -> list[Problem]:
+    """Why an image allows no such bare metal server; `field`: where the body has the image."""
+    text = allowed_use.get("bare_metal_server", "true")
+    try:
+        allowed = holds(parse(text), {"enable_secure_boot": secure_boot})
+    except ExpressionError:
+        allowed = False
+    if allowed:
+        return []
+    message = f"The image allows only bare metal servers for which {text!r} is true."
+    return [bad_field(field, message)]
+
+
 def expression_problems(allowed_use: Mapping[str, str], field: str) -> list[Problem]:
     """What is wrong with expressions that somebody wants to set: grammar, variables, types (contract 8).
 

@@ -144,9 +144,16 @@ async def find_instance(
 
 
 async def deleting_view(
-    connection: AsyncConnection, context: VpcContext, caller: Caller, id: str
+    connection: AsyncConnection,
+    context: VpcContext,
+    caller: Caller,
+    id: str,
+    resource_type: str = "instance",
 ) -> dict[str, Any] | None:
-    """What GET shows of a deleted instance until its node applied that, or 30 s passed; then None."""
+    """What GET shows of a deleted instance until its node applied that, or 30 s passed; then None.
+
+    Deleted bare metal servers are kept in the same table: `resource_type` says which of them counts.
+    """
     d = deleted_instances.c
     statement = select(deleted_instances).where(
         d.id == id, d.account_id == caller.account_id, d.region == context.region.name
@@ -156,7 +163,8 @@ async def deleting_view(
         return None
     applied = (await node_applied(connection, [row["node_id"]])).get(row["node_id"], 0)
     view: dict[str, Any] = row["view"]
-    return None if applied >= row["revision"] else view
+    shown = view["resource_type"] == resource_type and applied < row["revision"]
+    return view if shown else None
 
 
 async def forget_deleted(connection: AsyncConnection, now: datetime) -> None:

@@ -8,7 +8,7 @@ questions. Contract 2.3, 2.4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,13 +25,21 @@ from linklocal.vpc.instances.tables import instances
 from linklocal.vpc.keys.tables import keys
 from linklocal.vpc.network.locks import lock_rows
 from linklocal.vpc.placement_groups.tables import placement_groups
-from linklocal.vpc.profiles.catalog import Profile
 from linklocal.vpc.references import Identity, KeyIdentity, resolve
 from linklocal.vpc.rows import of_account
 
 # Instances of one placement group, by strategy (contract 2.6).
 MAX_MEMBERS = {"host_spread": 12, "power_spread": 4}
 USABLE_IMAGES = ("available", "partially_available", "deprecated")
+
+
+class Machine(Protocol):
+    """The part of a profile, of instances or of bare metal servers, that an image must fit."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def architecture(self) -> str: ...
 
 
 class Resolver:
@@ -99,7 +107,7 @@ class Resolver:
             self.problems.append(bad_field(field, message, id))
         return locked[id]
 
-    async def image(self, identity: Identity | None, profile: Profile | None) -> Row[Any] | None:
+    async def image(self, identity: Identity | None, profile: Machine | None) -> Row[Any] | None:
         """A usable image of the account's or a public one, made for the profile's architecture."""
         if identity is None:
             return None

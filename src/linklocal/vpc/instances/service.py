@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from linklocal.errors import Conflict
 from linklocal.fleet import placement
 from linklocal.iam.caller import Caller
-from linklocal.ids import AccountId, InstanceId, NodeId
+from linklocal.ids import InstanceId, NodeId
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.http import check_if_match, etag
 from linklocal.vpc.instances import actions, changes, glance, reinitialize
@@ -37,6 +37,7 @@ from linklocal.vpc.instances.tables import instances
 from linklocal.vpc.instances.views import initialization_view, instance_view, software_view
 from linklocal.vpc.instances.writing import (
     change_life_cycle,
+    put_on_node,
     remove_instance,
     write_instance,
 )
@@ -276,14 +277,6 @@ class InstanceService:
         async with context.database.transaction() as connection:
             await self._require(connection, caller, "linklocal.node.operate")
             record = await self._locked(connection, caller, id)
-            epoch = record.row["start_epoch"]
-            if record.placement is None:
-                account = AccountId(record.row["account_id"])
-                changed = await placement.place(connection, id, account, node_id)
-            else:
-                changed = await placement.move(connection, context.publisher, id, node_id)
-                epoch += 1
-            if changed:
-                transition = "starting" if record.row["desired"] == "running" else "stopping"
-                values = {"transition": transition, "start_epoch": epoch}
+            values = await put_on_node(connection, context, record.row, record.placement, node_id)
+            if values is not None:
                 await change_life_cycle(connection, context, record, values)

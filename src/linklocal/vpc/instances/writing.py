@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.fleet import placement
+from linklocal.fleet.placement import PlacementState
 from linklocal.iam.caller import Caller
 from linklocal.iam.links import link_instance, unlink_instance
 from linklocal.ids import AccountId, InstanceId, NodeId, new_instance_id, vpc_crn
@@ -140,6 +141,30 @@ async def change_life_cycle(
     await connection.execute(
         update(instances).where(instances.c.id == id).values(**values, revision=revisions.get(id))
     )
+
+
+async def put_on_node(
+    connection: AsyncConnection,
+    context: VpcContext,
+    row: Mapping[str, Any],
+    placed: PlacementState | None,
+    node_id: NodeId,
+) -> dict[str, Any] | None:
+    """Place a locked instance (or bare metal server) on a node, or move it there.
+
+    Returns the new values of its life-cycle columns, for the caller to write and publish, or None when it
+    is there already. Tokens from before a move are void. Raises Invalid (`node`), Conflict.
+    """
+    id, epoch = InstanceId(row["id"]), row["start_epoch"]
+    if placed is None:
+        changed = await placement.place(connection, id, AccountId(row["account_id"]), node_id)
+    else:
+        changed = await placement.move(connection, context.publisher, id, node_id)
+        epoch += 1
+    if not changed:
+        return None
+    transition = "starting" if row["desired"] == "running" else "stopping"
+    return {"transition": transition, "start_epoch": epoch}
 
 
 async def remove_instance(

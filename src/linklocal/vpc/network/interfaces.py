@@ -24,6 +24,7 @@ from linklocal.vpc.network.loaded import (
     LoadedIp,
     LoadedVirtualInterface,
     Named,
+    ServerKind,
     load_interfaces,
 )
 from linklocal.vpc.network.locks import lock_interfaces
@@ -35,6 +36,7 @@ from linklocal.vpc.network.model import (
 from linklocal.vpc.network.planning import InterfacePlanner, PlannedInterface, Wanted
 from linklocal.vpc.network.tables import network_attachments, network_interfaces
 from linklocal.vpc.network.writing import (
+    attachment_events,
     delete_virtual_interfaces,
     release_targets,
     write_attachment,
@@ -80,8 +82,9 @@ async def plan_interfaces(
     interfaces: Sequence[NetworkInterfacePrototype] | None,
     primary_attachment: NetworkAttachmentPrototype | None,
     attachments: Sequence[NetworkAttachmentPrototype] | None,
+    server_kind: ServerKind = "instance",
 ) -> tuple[InterfacesPlan | None, list[Problem]]:
-    """Resolve, lock and check what a new instance's body says of its network. Writes nothing.
+    """Resolve, lock and check what a new server's body says of its network. Writes nothing.
 
     Exactly one of the two primaries must be given, and secondaries of the same kind only. `zone` None:
     any zone (the caller has a problem with it already). Targets are the body's own paths
@@ -97,7 +100,7 @@ async def plan_interfaces(
         inner = Wanted(f"{field}.virtual_network_interface", attachment.virtual_network_interface)
         bodies.append((field, attachment.name, inner))
     problems += _check_names(bodies)
-    planner = InterfacePlanner(connection, context, caller, zone=zone)
+    planner = InterfacePlanner(connection, context, caller, zone=zone, server_kind=server_kind)
     plans = await planner.plan([wanted for _, _, wanted in bodies])
     problems += planner.problems
     if problems:
@@ -177,8 +180,12 @@ async def create_interfaces(
     instance_id: str,
     plan: InterfacesPlan,
     resource_group_id: str,
+    server_kind: ServerKind = "instance",
 ) -> None:
-    """Write a plan of this transaction, after the instance's row. `resource_group_id`: of new VNIs."""
+    """Write a plan of this transaction, after the instance's row. `resource_group_id`: of new VNIs.
+
+    `server_kind`: what `instance_id` is the id of; only an instance has interfaces of the older kind.
+    """
     for position, (name, interface) in enumerate(plan.interfaces):
         if plan.kind == "interface":
             await write_interface(connection, context, instance_id, position, name, interface)
@@ -192,11 +199,14 @@ async def create_interfaces(
                 name,
                 interface,
                 resource_group_id,
+                server_kind,
             )
 
 
-async def remove_interfaces(connection: AsyncConnection, instance_id: str) -> None:
-    """Take everything off an instance that is being deleted, before its row goes.
+async def remove_interfaces(
+    connection: AsyncConnection, instance_id: str, server_kind: ServerKind = "instance"
+) -> None:
+    """Take everything off a server that is being deleted, before its row goes.
 
     Attachments and interfaces go, virtual network interfaces with `auto_delete` go, addresses with
     `auto_delete` go with what held them, floating ips are dissociated. `lock_interfaces` must have been
@@ -207,7 +217,7 @@ async def remove_interfaces(connection: AsyncConnection, instance_id: str) -> No
     vni_ids = list((await connection.execute(attached)).scalars())
     removed = delete(network_attachments).where(of).returning(network_attachments.c.id)
     for id in (await connection.scalars(removed)).all():
-        also("is.instance.network-attachment.detach", id)
+        also(f"{attachment_events(server_kind)}.detach", id)
     for id in vni_ids:
         also("is.virtual-network-interface.virtual-network-interface.detach", id)
     await delete_virtual_interfaces(connection, vni_ids, only_auto_delete=True)

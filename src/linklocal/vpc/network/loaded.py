@@ -28,6 +28,9 @@ from linklocal.vpc.network.tables import (
     vpcs,
 )
 
+# Whose an attachment is; `instance_id` is that server's id, also where it is a bare metal server.
+ServerKind = Literal["instance", "bare_metal_server"]
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -99,6 +102,7 @@ class LoadedInterface:
     security_groups: tuple[Named, ...]
     floating_ips: tuple[LoadedFloatingIp, ...]
     vni: LoadedVirtualInterface | None = None
+    server_kind: ServerKind = "instance"
 
     @property
     def type(self) -> Literal["primary", "secondary"]:
@@ -221,6 +225,7 @@ async def load_interfaces(
                 security_groups=tuple(groups[target]),
                 floating_ips=tuple(floating[target]),
                 vni=vni_of(row, ips[target]),
+                server_kind=row["server_kind"],
             )
         )
     older = _interfaces().where(network_interfaces.c.instance_id.in_(ids))

@@ -20,6 +20,7 @@ from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.naming import fresh_name, name_problems, name_taken
 from linklocal.vpc.network.address_planning import AddressPlanner, PlannedIp
+from linklocal.vpc.network.loaded import ServerKind
 from linklocal.vpc.network.locks import lock_rows, lock_security_groups, lock_subnets
 from linklocal.vpc.network.model import (
     AttachedInterfacePrototype,
@@ -104,12 +105,19 @@ class InterfacePlanner:
     """Plans the interfaces of one request; call `plan` once, then look at `problems`."""
 
     def __init__(
-        self, connection: AsyncConnection, context: VpcContext, caller: Caller, *, zone: str | None
+        self,
+        connection: AsyncConnection,
+        context: VpcContext,
+        caller: Caller,
+        *,
+        zone: str | None,
+        server_kind: ServerKind = "instance",
     ) -> None:
         self._connection = connection
         self._context = context
         self._caller = caller
         self._zone = zone
+        self._server_kind = server_kind
         self.problems: list[Problem] = []
         self._subnets: dict[str, Row[Any]] = {}
         self._addresses = AddressPlanner(connection, context, caller, self.problems)
@@ -364,7 +372,7 @@ class InterfacePlanner:
     async def _virtual(
         self, item: Wanted, body: VirtualNetworkInterfacePrototype, plan: PlannedInterface
     ) -> PlannedInterface:
-        if body.enable_infrastructure_nat is False:
+        if body.enable_infrastructure_nat is False and self._server_kind == "instance":
             message = (
                 "`enable_infrastructure_nat` false is for bare metal servers only: "
                 "leave it out, or send true."

@@ -1,5 +1,7 @@
 """Which instances show a network resource: those to publish when it changes. Queries only.
 
+Bare metal servers are among them: their tokens say where in the network they are.
+
 The resource must be locked before, so that no instance can begin to show it in between.
 """
 
@@ -7,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, select, union
+from sqlalchemy import ColumnElement, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.ids import InstanceId
+from linklocal.vpc.bare_metal_servers.tables import bare_metal_servers
 from linklocal.vpc.instances.tables import instances
 from linklocal.vpc.network.tables import (
     interface_security_groups,
@@ -22,8 +25,11 @@ from linklocal.vpc.network.tables import (
 
 async def instances_in_vpc(connection: AsyncConnection, vpc_id: str) -> Sequence[InstanceId]:
     """Instances of a VPC."""
-    statement = select(instances.c.id).where(instances.c.vpc_id == vpc_id).order_by(instances.c.id)
-    return [InstanceId(id) for id in (await connection.execute(statement)).scalars()]
+    each = (
+        select(table.c.id).where(table.c.vpc_id == vpc_id)
+        for table in (instances, bare_metal_servers)
+    )
+    return sorted(InstanceId(id) for id in await connection.scalars(union_all(*each)))
 
 
 async def instances_in_subnet(connection: AsyncConnection, subnet_id: str) -> Sequence[InstanceId]:

@@ -122,7 +122,9 @@ network_attachments = Table(
     "network_attachments",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("instance_id", ForeignKey("instances.id"), nullable=False),
+    # An instance's id or a bare metal server's, as `server_kind` says: so it has no foreign key.
+    Column("instance_id", String(64), nullable=False),
+    Column("server_kind", String(24), nullable=False, server_default="instance"),
     Column("position", Integer, nullable=False),  # 0 is the primary one
     Column("name", String(63), nullable=False),
     Column(

@@ -84,11 +84,13 @@ def reserved_ip_reference(ip: LoadedIp) -> dict[str, Any]:
 
 def interface_href(interface: LoadedInterface) -> str:
     """Of the interface, or of the read-only child interface of an attachment."""
-    return f"/v1/instances/{interface.instance_id}/network_interfaces/{interface.id}"
+    return f"/v1/{interface.server_kind}s/{interface.instance_id}/network_interfaces/{interface.id}"
 
 
 def attachment_href(interface: LoadedInterface) -> str:
-    return f"/v1/instances/{interface.instance_id}/network_attachments/{interface.id}"
+    return (
+        f"/v1/{interface.server_kind}s/{interface.instance_id}/network_attachments/{interface.id}"
+    )
 
 
 def network_interface_reference(interface: LoadedInterface) -> dict[str, Any]:
@@ -104,14 +106,14 @@ def network_interface_reference(interface: LoadedInterface) -> dict[str, Any]:
 
 
 def network_attachment_reference(interface: LoadedInterface) -> dict[str, Any]:
-    """InstanceNetworkAttachmentReference. The interface must be of the kind `attachment`."""
+    """InstanceNetworkAttachmentReference, or a bare metal server's. The kind must be `attachment`."""
     assert interface.vni is not None
     return {
         "href": attachment_href(interface),
         "id": interface.id,
         "name": interface.name,
         "primary_ip": reserved_ip_reference(interface.primary_ip),
-        "resource_type": "instance_network_attachment",
+        "resource_type": f"{interface.server_kind}_network_attachment",
         "subnet": subnet_reference(interface.subnet),
         "virtual_network_interface": virtual_network_interface_reference(interface.vni),
     }
@@ -177,6 +179,6 @@ def virtual_network_interface(
             "href": attachment_href(attachment),
             "id": attachment.id,
             "name": attachment.name,
-            "resource_type": "instance_network_attachment",
+            "resource_type": f"{attachment.server_kind}_network_attachment",
         }
     return view

@@ -15,6 +15,7 @@ from linklocal.vpc.context import VpcContext
 from linklocal.vpc.naming import name_taken, unique
 from linklocal.vpc.network.address_planning import PlannedIp
 from linklocal.vpc.network.addresses import mac_address
+from linklocal.vpc.network.loaded import ServerKind
 from linklocal.vpc.network.planning import PlannedInterface
 from linklocal.vpc.network.tables import (
     floating_ips,
@@ -27,6 +28,11 @@ from linklocal.vpc.network.tables import (
 
 _IP = "is.subnet.reserved-ip"
 _VNI = "is.virtual-network-interface.virtual-network-interface"
+
+
+def attachment_events(server_kind: ServerKind) -> str:
+    """What events about an attachment begin with."""
+    return f"is.{server_kind.replace('_', '-')}.network-attachment"
 
 
 async def write_ip(
@@ -124,8 +130,12 @@ async def write_attachment(
     name: str,
     plan: PlannedInterface,
     resource_group_id: str,
+    server_kind: ServerKind = "instance",
 ) -> str:
-    """A network attachment, and its virtual network interface if that is new. Returns its id."""
+    """A network attachment, and its virtual network interface if that is new. Returns its id.
+
+    `server_kind`: what `instance_id` is the id of.
+    """
     vni_id = plan.existing_vni_id or await write_virtual_interface(
         connection, context, caller, plan, resource_group_id
     )
@@ -134,6 +144,7 @@ async def write_attachment(
         insert(network_attachments).values(
             id=id,
             instance_id=instance_id,
+            server_kind=server_kind,
             position=position,
             name=name,
             virtual_network_interface_id=vni_id,
@@ -141,7 +152,7 @@ async def write_attachment(
         )
     )
     also(f"{_VNI}.attach", vni_id)
-    also("is.instance.network-attachment.attach", id)
+    also(f"{attachment_events(server_kind)}.attach", id)
     return id
 
 

@@ -30,7 +30,7 @@ from linklocal.vpc.network.tables import (
 )
 from linklocal.vpc.network.views import virtual_network_interface
 
-_ATTACHMENT = ("id", "instance_id", "name", "position", "created_at")
+_ATTACHMENT = ("id", "instance_id", "server_kind", "name", "position", "created_at")
 
 
 async def virtual_interface_views(

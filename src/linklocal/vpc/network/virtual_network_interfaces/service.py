@@ -139,11 +139,17 @@ class VirtualNetworkInterfaceService:
             await self._may(connection, caller, "delete")
             row = await self._get(connection, caller, id, lock=True)
             check_if_match(if_match, etag(id, row._mapping["version"]))
-            attached = select(network_attachments.c.instance_id).where(
-                network_attachments.c.virtual_network_interface_id == id
+            a = network_attachments.c
+            attached = select(a.server_kind, a.instance_id).where(
+                a.virtual_network_interface_id == id
             )
-            if (instance_id := await connection.scalar(attached)) is not None:
-                message = f"The interface is attached to instance {instance_id}: delete the attachment first."
+            if (found := (await connection.execute(attached)).one_or_none()) is not None:
+                first = {
+                    "instance": "delete the attachment first",
+                    "bare_metal_server": "delete the server first",
+                }[found.server_kind]
+                kind = found.server_kind.replace("_", " ")
+                message = f"The interface is attached to {kind} {found.instance_id}: {first}."
                 raise Conflict(message, "id")
             await delete_virtual_interfaces(connection, [id])
 
