@@ -19,6 +19,7 @@ from linklocal.cli.db import db
 from linklocal.cli.doctor import doctor
 from linklocal.cli.enter import enter
 from linklocal.cli.failures import print_failure, print_usage_failure
+from linklocal.cli.hooks import hook
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
 from linklocal.cli.node import node
@@ -37,6 +38,7 @@ def cli() -> None:
     """
 
 
+node.add_command(hook)
 for command in (
     dev,
     server,

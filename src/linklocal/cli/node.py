@@ -106,10 +106,12 @@ def attachments(state_dir: Path | None, output: str | None) -> None:
         print_json(listed)
         return
     columns = (
-        "instance", "name", "id", "kind", "where", "address", "enabled", "response_hop_limit", "fault",
+        "instance", "name", "id", "kind", "where", "label", "address", "enabled", "response_hop_limit",
+        "fault",
     )  # fmt: skip
     header = (
-        "Instance", "Name", "ID", "Kind", "Where", "Address", "Enabled", "Response hop limit", "Fault",
+        "Instance", "Name", "ID", "Kind", "Where", "Label", "Address", "Enabled", "Response hop limit",
+        "Fault",
     )  # fmt: skip
     print_table(header, ([item.get(column) for column in columns] for item in listed))
 
@@ -155,6 +157,7 @@ def limits(state_dir: Path | None, output: str | None) -> None:
     show_default=True,
     help="Answer 403 while the instance's service is disabled, or nothing.",
 )
+@click.option("--label", help="A name by which to find the attachment again.")
 def attach(
     state_dir: Path | None,
     output: str | None,
@@ -163,6 +166,7 @@ def attach(
     pid: int | None,
     device: str | None,
     when_disabled: str,
+    label: str | None,
 ) -> None:
     """Serve INSTANCE (id or name) at 169.254.169.254 where its packets arrive.
 
@@ -175,7 +179,12 @@ def attach(
     if [netns, pid, device].count(None) != 2:
         raise click.UsageError("Give one of --netns, --pid and --device.")
     body = given(
-        instance=instance, netns=netns, pid=pid, device=device, when_disabled=when_disabled
+        instance=instance,
+        netns=netns,
+        pid=pid,
+        device=device,
+        when_disabled=when_disabled,
+        label=label,
     )
     made = _tell_node(state_dir, "/v1/attach", body)
     if output:
@@ -284,16 +293,17 @@ def _operator(state_dir: Path | None) -> Any:
 def _tell_node(state_dir: Path | None, path: str, body: dict[str, Any]) -> Any:
     from linklocal.node.local_api import post
 
-    return post(_node_folder(state_dir), path, body)
+    return post(node_folder(state_dir), path, body)
 
 
 def _ask_node(state_dir: Path | None, path: str) -> Any:
     from linklocal.node.local_api import fetch
 
-    return fetch(_node_folder(state_dir), path)
+    return fetch(node_folder(state_dir), path)
 
 
-def _node_folder(state_dir: Path | None) -> Path:
+def node_folder(state_dir: Path | None) -> Path:
+    """The folder of this host's node."""
     from linklocal.settings import NodeSettings, ServerSettings
 
     base = state_dir or ServerSettings().state_dir

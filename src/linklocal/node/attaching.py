@@ -24,7 +24,8 @@ from linklocal.node.unix_socket import Caller
 
 TRIES, TRY_SECONDS = 8, 0.2  # to serve https
 WAIT_SECONDS = 2.0  # for a round; less than the client waits
-_MEMBERS = {"instance", "netns", "pid", "device", "when_disabled"}
+_MEMBERS = {"instance", "netns", "pid", "device", "when_disabled", "label"}
+LABEL_MOST = 255  # characters
 
 
 class Attaching:
@@ -215,20 +216,25 @@ class Attaching:
             raise Refused(f"Unknown: {', '.join(unknown)}.")
         instance_id, silent = self._of(body)
         id = token_hex(4)
+        label = body.get("label", "")
+        if not isinstance(label, str) or len(label) > LABEL_MOST or not label.isprintable():
+            raise Refused(f"`label` is a text of {LABEL_MOST} printable characters at most.")
         netns, pid, device = (body.get(name) for name in ("netns", "pid", "device"))
         if [netns, pid, device].count(None) != 2:
             raise Refused("Name one of netns, pid and device.")
         place: Place
         if isinstance(netns, str) and netns and "\0" not in netns:
             path = netns if netns.startswith("/") else str(NAMED / netns)
-            place = NamespacePlace(id, instance_id, path=path, silent=silent)
+            place = NamespacePlace(id, instance_id, path=path, silent=silent, label=label)
             place.guest()
         elif isinstance(pid, int) and not isinstance(pid, bool) and pid > 0:
             started = process_start(pid)
-            place = NamespacePlace(id, instance_id, pid=pid, started=started, silent=silent)
+            place = NamespacePlace(
+                id, instance_id, pid=pid, started=started, silent=silent, label=label
+            )
             place.guest()
         elif isinstance(device, str) and 0 < len(device.encode()) < 16:
-            place = DevicePlace(id, instance_id, device=device, silent=silent)
+            place = DevicePlace(id, instance_id, device=device, silent=silent, label=label)
             taken = [p for p in self._attachments.placed() if p.where == place.where]
             if taken and taken[0].kind == "device":
                 raise Refused(

@@ -41,6 +41,11 @@ class Attachment(Protocol):
     def silent(self) -> bool: ...
 
     @property
+    def label(self) -> str:
+        """What an operator or a hook calls it, to find it again; may be empty."""
+        ...
+
+    @property
     def kind(self) -> str: ...
 
     @property
@@ -86,6 +91,7 @@ class PortAttachment:
     kind: str = "port"
     id: str = "port"
     silent: bool = False
+    label: str = ""
 
     @property
     def where(self) -> str:

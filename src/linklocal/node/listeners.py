@@ -137,6 +137,7 @@ class Listeners:
                         "id": place.id,
                         "kind": place.kind,
                         "where": place.where,
+                        "label": place.label,
                         "address": None,
                         "fault": fault or "The instance is not running.",
                     }
@@ -397,6 +398,7 @@ def _view(document: InstanceDocument, attachment: Attachment) -> dict[str, Any]:
         "id": attachment.id,
         "kind": attachment.kind,
         "where": attachment.where,
+        "label": attachment.label,
         "address": attachment.address(settings),
         "protocol": settings.protocol,
         "enabled": settings.enabled,

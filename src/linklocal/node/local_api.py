@@ -204,6 +204,10 @@ def _short(path: Path) -> Iterator[str]:
 # --- the client's side -----------------------------------------------------------------------------
 
 
+class NodeAway(OperatorError):
+    """No node runs there: not yet, or not any more."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, descriptors: Sequence[int]) -> None:
         super().__init__("localhost", timeout=SECONDS)
@@ -276,7 +280,7 @@ def _call(
         response = connection.getresponse()
         content = response.read()
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
-        raise OperatorError(
+        raise NodeAway(
             f"No node runs with the state folder {state_dir}.",
             "Start one with `linklocal node run` (or `linklocal dev`), or name the folder of the one "
             "that runs with --state-dir.",

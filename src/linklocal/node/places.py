@@ -32,6 +32,7 @@ class Place(Protocol):
     id: str
     instance_id: InstanceId
     silent: bool
+    label: str
 
     @property
     def kind(self) -> str: ...
@@ -80,10 +81,11 @@ class Place(Protocol):
 class AddressPlace:
     """What the kinds share: the documented address, on the protocol's own port."""
 
-    def __init__(self, id: str, instance_id: InstanceId, *, silent: bool) -> None:
+    def __init__(self, id: str, instance_id: InstanceId, *, silent: bool, label: str = "") -> None:
         self.id = id
         self.instance_id = instance_id
         self.silent = silent
+        self.label = label
 
     @property
     def hosts(self) -> HostPolicy:
@@ -106,7 +108,8 @@ class AddressPlace:
         """Nothing: `close` has undone everything."""
 
     def _record(self, **members: Any) -> dict[str, Any]:
-        return {"id": self.id, "instance": self.instance_id, "silent": self.silent, **members}
+        own = {"id": self.id, "instance": self.instance_id, "silent": self.silent}
+        return {**own, "label": self.label, **members}
 
 
 class NamespacePlace(AddressPlace):
@@ -123,8 +126,9 @@ class NamespacePlace(AddressPlace):
         pid: int | None = None,
         started: int | None = None,
         silent: bool = False,
+        label: str = "",
     ) -> None:
-        super().__init__(id, instance_id, silent=silent)
+        super().__init__(id, instance_id, silent=silent, label=label)
         self._path, self._pid, self._started = path, pid, started
         self._service: int | None = None
 
@@ -211,9 +215,15 @@ class DevicePlace(AddressPlace):
     kind = "device"
 
     def __init__(
-        self, id: str, instance_id: InstanceId, *, device: str, silent: bool = False
+        self,
+        id: str,
+        instance_id: InstanceId,
+        *,
+        device: str,
+        silent: bool = False,
+        label: str = "",
     ) -> None:
-        super().__init__(id, instance_id, silent=silent)
+        super().__init__(id, instance_id, silent=silent, label=label)
         self._device = device
         self._limit: DeviceLimit | None = None
 
@@ -280,11 +290,13 @@ def process_start(pid: int) -> int | None:
 def from_record(data: dict[str, Any]) -> Place:
     """A place from what `record` gave. Raises KeyError, TypeError or ValueError when it is none."""
     id, instance_id, silent = str(data["id"]), InstanceId(data["instance"]), data["silent"] is True
+    label = str(data.get("label", ""))  # nodes before this one wrote none
     if data["kind"] == "netns":
         return NamespacePlace(
-            id, instance_id, silent=silent,
+            id, instance_id, silent=silent, label=label,
             path=data["path"], pid=data["pid"], started=data["started"],
         )  # fmt: skip
     if data["kind"] == "device":
-        return DevicePlace(id, instance_id, device=str(data["device"]), silent=silent)
+        device = str(data["device"])
+        return DevicePlace(id, instance_id, device=device, silent=silent, label=label)
     raise ValueError(f"{data['kind']!r} is no kind of attachment")

@@ -83,6 +83,7 @@ async def test_serves_what_the_server_publishes(server: FakeServer, tmp_path: Pa
         "kind": "port",
         "where": attached["address"].removeprefix("http://"),
         "address": attached["address"],
+        "label": "",
         "when_disabled": "refuse",
         "fault": None,
         "protocol": "http",

@@ -1,0 +1,88 @@
+"""What a hook does with a guest: attach it to its instance, and detach it, by the node's Unix socket.
+
+A container engine waits for its hook, so everything here has a deadline. What one call attached another
+finds again by the guest's label, which the node keeps. It must not print or exit: `cli/hooks.py` does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from linklocal.errors import OperatorError
+from linklocal.node.guests import Guest
+from linklocal.node.local_api import NodeAway, fetch, post
+
+INPUT_MOST = 4 * 2**20  # bytes; a domain with a thousand disks has less
+INPUT_SECONDS = 5.0
+RETRY_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+def read_input(descriptor: int, seconds: float = INPUT_SECONDS) -> bytes:
+    """Everything up to the end of a pipe or file. Raises OperatorError when that does not come in time."""
+    deadline, read = time.monotonic() + seconds, bytearray()
+    while len(read) <= INPUT_MOST:
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            break
+        data = os.read(descriptor, 65_536)
+        if not data:
+            return bytes(read)
+        read += data
+    raise OperatorError(
+        f"Standard input does not end within {seconds:g} s and {INPUT_MOST} bytes.",
+        "Let what runs the container run this: it writes who the guest is there.",
+    )
+
+
+def attach(state_dir: Path, guest: Guest, wait: float) -> None:
+    """Attach the guest where it is now, and nowhere else. Nothing happens where it is already.
+
+    `wait`: seconds that a node may take to be there, as while a host starts. Raises OperatorError.
+    """
+    assert guest.place is not None
+    where = _where(guest.place)
+    for made in _once_there(lambda: labelled(state_dir, guest.label), wait):
+        same = guest.instance in (made["instance"], made["name"]) and made["where"] == where
+        if same and made["fault"] is None:
+            return
+        _detach(state_dir, made)
+    body = {"instance": guest.instance, "label": guest.label, **guest.place}
+    post(state_dir, "/v1/attach", body)
+
+
+def detach(state_dir: Path, guest: Guest, wait: float) -> None:
+    """Detach the guest wherever it was attached; it may be nowhere. Raises OperatorError."""
+    for made in _once_there(lambda: labelled(state_dir, guest.label), wait):
+        _detach(state_dir, made)
+
+
+def labelled(state_dir: Path, label: str) -> list[dict[str, Any]]:
+    """The attachments with this label. Raises OperatorError."""
+    return [made for made in fetch(state_dir, "/v1/attachments") if made.get("label") == label]
+
+
+def _detach(state_dir: Path, made: dict[str, Any]) -> None:
+    post(state_dir, "/v1/detach", {"instance": made["instance"], "id": made["id"]})
+
+
+def _where(place: dict[str, Any]) -> str:
+    """As the node names it."""
+    return f"pid {place['pid']}" if "pid" in place else str(place["device"])
+
+
+def _once_there(ask: Callable[[], T], wait: float) -> T:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return ask()
+        except NodeAway:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_SECONDS)  # a socket appears: there is nothing to wait on
