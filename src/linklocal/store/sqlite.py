@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 
 from linklocal.errors import OperatorError
+from linklocal.store.sqlite_connection import connect
 
 BUSY_SECONDS = 10
 # Execution option of a connection that only reads: its transaction takes no write lock.
@@ -35,7 +36,9 @@ def prepare(engine: Engine, *, foreign_keys: bool = True) -> None:
     """
 
     @event.listens_for(engine, "do_connect")
-    def on_do_connect(*_: Any) -> None:
+    def on_do_connect(_dialect: Any, _record: Any, _given: Any, options: dict[str, Any]) -> None:
+        if engine.dialect.is_async:
+            options["async_creator_fn"] = connect
         path = path_of(engine.url)
         if path is not None and path.parent.is_dir():
             # SQLite would make it readable for everybody; it holds user data. -wal and -shm follow it.
