@@ -82,7 +82,9 @@ async def test_with_the_older_interfaces(api: httpx.AsyncClient) -> None:
         network_interfaces=[INTERFACE],
     )
 
-    assert view["primary_network_interface"] == INTERFACE
+    interfaces = [view["primary_network_interface"], *view["network_interfaces"]]
+    assert [{**each, "name": ""} for each in interfaces] == [{**INTERFACE, "name": ""}] * 2
+    assert all(each["name"] for each in interfaces), "Terraform's provider takes names for granted"
     assert "primary_network_attachment" not in view
     assert sdk_class("Image", "Interface").from_dict(view).name == view["name"]
 
@@ -100,6 +102,7 @@ async def test_by_catalog_offering_and_by_snapshot(api: httpx.AsyncClient, netwo
 
     assert offering["catalog_offering"] == OFFERING
     sdk_class("CatalogOffering", network).from_dict(offering)
+    assert snapshot["boot_volume_attachment"]["delete_volume_on_instance_delete"] is True
     assert snapshot["boot_volume_attachment"]["volume"] == {
         "profile": {"name": "general-purpose"},
         "source_snapshot": {"id": "r006-s"},

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from live import Dev, running
 from processes import Fleet
+from terraform import Stack
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,14 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 @pytest.fixture(scope="session")
 def cloud(dev: Dev) -> Cloud:
     return clients(dev)
+
+
+@pytest.fixture(scope="module")
+def stack(cloud: Cloud) -> Iterator[Stack]:
+    """What Terraform's instances stand on; destroyed after the module, so nothing may be left in it."""
+    stack = Stack(cloud)
+    yield stack
+    stack.destroy()
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ Views = list[dict[str, Any]]
 
 
 def template_view(row: Row[Any], resource_group: Mapping[str, Any]) -> dict[str, Any]:
-    """InstanceTemplate: the prototype as given, with what the template itself has."""
+    """InstanceTemplate: the stored prototype, with what the template itself has."""
     t = row._mapping
     view = {
         **t["prototype"],
@@ -54,9 +54,11 @@ def template_view(row: Row[Any], resource_group: Mapping[str, Any]) -> dict[str,
         "resource_group": resource_group,
     }
     if (boot := view.get("boot_volume_attachment")) is not None:
-        # Clients take a boot volume's profile for granted: the SDK's model requires both members.
+        # Clients take these for granted: the SDK's model requires a volume with a profile, and
+        # Terraform's provider reads the other without looking whether it is there.
         volume = {"profile": {"name": DEFAULT_PROFILE.name}, **boot.get("volume", {})}
-        view["boot_volume_attachment"] = {**boot, "volume": volume}
+        whole = {"delete_volume_on_instance_delete": True, **boot, "volume": volume}
+        view["boot_volume_attachment"] = whole
     return view
 
 
@@ -202,9 +204,21 @@ def _json(body: TemplatePrototype) -> dict[str, Any]:
 
 
 def _stored(prototype: TemplatePrototype) -> dict[str, Any]:
-    """The prototype as given, with all members of `metadata_service` decided."""
+    """The prototype as given, with all members of `metadata_service` and the interfaces' names decided.
+
+    Terraform's provider ends with a crash when an interface of a template has no name.
+    """
     settings = metadata_service.created(prototype.metadata_service)
-    return {**_json(prototype), "metadata_service": metadata_service.view(settings)}
+    stored = {**_json(prototype), "metadata_service": metadata_service.view(settings)}
+    if "primary_network_interface" in stored:
+        stored["primary_network_interface"] = _named(stored["primary_network_interface"])
+    if "network_interfaces" in stored:
+        stored["network_interfaces"] = [_named(each) for each in stored["network_interfaces"]]
+    return stored
+
+
+def _named(interface: dict[str, Any]) -> dict[str, Any]:
+    return {"name": generated_name(), **interface}
 
 
 def _variant_problems(prototype: TemplatePrototype) -> list[Problem]:
