@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,11 +84,15 @@ class Dev:
 
 
 def start(
-    state_dir: Path, *arguments: str, log: Path | None = None, user: Sequence[str] = ()
+    state_dir: Path,
+    *arguments: str,
+    log: Path | None = None,
+    user: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
 ) -> Dev:
     """Start `linklocal dev` and wait until everything answers.
 
-    `user`: what runs it as somebody else, before the command.
+    `user`: what runs it as somebody else, before the command. `settings`: variables of its own.
     """
     ready_file = state_dir.with_name(f"{state_dir.name}-ready.json")
     ready_file.unlink(missing_ok=True)
@@ -109,7 +113,7 @@ def start(
                 str(ready_file),
                 *arguments,
             ],
-            env=clean_environment(),
+            env={**clean_environment(), **(settings or {})},
             stdout=output,
             stderr=output,
         )
@@ -123,9 +127,14 @@ def start(
 
 
 @contextmanager
-def running(state_dir: Path, *arguments: str, user: Sequence[str] = ()) -> Iterator[Dev]:
+def running(
+    state_dir: Path,
+    *arguments: str,
+    user: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Dev]:
     """A dev server inside the block."""
-    dev = start(state_dir, *arguments, user=user)
+    dev = start(state_dir, *arguments, user=user, settings=settings)
     try:
         yield dev
     finally:

@@ -129,7 +129,8 @@ def wire(guest: Callable[[], Guest]) -> Iterator[Callable[..., Wire]]:
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    with running(tmp_path_factory.mktemp("netns") / "state") as dev:
+    state_dir = tmp_path_factory.mktemp("netns") / "state"
+    with running(state_dir, settings={"LINKLOCAL_NOCLOUD": "true"}) as dev:
         yield dev
 
 
