@@ -124,10 +124,10 @@ class NotAuthorized(DomainError):
 
 
 class Unsupported(DomainError):
-    """Deliberately not part of linklocal (501)."""
+    """Deliberately not part of linklocal (501). The message says what to use instead."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(Problem("not_implemented", message))
+    def __init__(self, message: str, target: Target | None = None) -> None:
+        super().__init__(Problem("not_implemented", message, target))
 
 
 class Unavailable(DomainError):

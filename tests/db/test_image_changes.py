@@ -70,6 +70,29 @@ async def test_an_image_is_made_of_a_file_changed_and_removed(
     assert [answer.status_code for answer in (gone, missing, again)] == [204, 404, 404]
 
 
+async def test_an_image_is_deprecated_and_then_made_obsolete(
+    region: Region, service: ImageService
+) -> None:
+    async with client_of(image_routes(service), caller=ADMINISTRATOR) as api:
+        path = f"/v1/images/{(await api.post('/v1/images', json=by_file())).json()['id']}"
+        id = path.rpartition("/")[2]
+        answers = [await api.post(f"{path}/deprecate") for _ in range(2)]
+        instance = await region.create(image={"id": id}, name="late")
+        answers += [await api.post(f"{path}/obsolete") for _ in range(2)]
+        answers.append(await api.post(f"{path}/deprecate"))
+        status = (await api.get(path)).json()["status"]
+        with pytest.raises(Invalid) as refused:
+            await region.create(image={"id": id}, name="too-late")
+        missing = await api.post("/v1/images/nope/obsolete")
+        foreign = await api.post(f"/v1/images/{IMAGE}/deprecate")
+
+    assert [answer.status_code for answer in answers] == [204, 409, 204, 409, 409]
+    assert errors(answers[1]) == [("conflict_field", "id")]
+    assert (instance["image"]["id"], status) == (id, "obsolete")
+    assert targets(refused.value) == {"image.id": "bad_field"}
+    assert (missing.status_code, foreign.status_code) == (404, 403)
+
+
 async def test_every_problem_of_a_body_is_named(region: Region, service: ImageService) -> None:
     bad_use = {"instance": "metadata.enabled", "api_version": "2999-01-01"}
     async with client_of(image_routes(service), caller=ADMINISTRATOR) as api:

@@ -231,7 +231,7 @@ async def test_what_is_absent_is_empty_or_says_so(api: httpx.AsyncClient) -> Non
     assert disks.json() == {"disks": []}
     parsed = InstanceClusterNetworkAttachmentCollection.from_dict(clusters.json())
     assert parsed.cluster_network_attachments == []
-    assert (console.status_code, errors(console)) == (501, [("not_implemented", "")])
+    assert (console.status_code, errors(console)) == (501, [("not_implemented", "console_type")])
     assert "linklocal enter" in console.json()["errors"][0]["message"]
     assert (await api.get(f"{url}/disks/x")).status_code == 404
     assert (await api.get(f"{url}/cluster_network_attachments/x")).status_code == 404

@@ -21,6 +21,7 @@ from linklocal.fleet.publish import FleetPublisher
 from linklocal.fleet.routes import fleet_routes
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.build import Iam, build_iam
+from linklocal.server.absent import AbsentRoute
 from linklocal.server.audit import Audit
 from linklocal.server.audit_routes import audit_routes
 from linklocal.server.audit_sinks import AuditSinks, audit_sinks
@@ -213,6 +214,7 @@ def _compose(
         problems_of=problems_of,
     )
     app.mount("/console", console.app)
+    app.router.routes.append(AbsentRoute())  # the last: whatever is there comes first
 
     app.add_middleware(Bodies)
     app.add_middleware(

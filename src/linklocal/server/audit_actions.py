@@ -39,6 +39,8 @@ _RESOURCES: Final = {
     "/v1/keys": "is.key.key",
     "/v1/images": "is.image.image",
     "/v1/images/*/instance_profiles": "is.image.image",
+    "/v1/images/*/deprecate": "is.image.image",
+    "/v1/images/*/obsolete": "is.image.image",
     "/v1/operating_systems": "is.image.operating-system",
     "/v1/regions": "is.region.region",
     "/v1/regions/*/zones": "is.region.zone",
@@ -91,7 +93,15 @@ _BINDINGS: Final = (
     "/v1/security_groups/*/targets",
 )
 # Paths that end in what is done.
-_VERB_PATHS: Final = ("reinitialize", "rotate", "start", "stop", "restart")
+_VERB_PATHS: Final = (
+    "reinitialize",
+    "rotate",
+    "start",
+    "stop",
+    "restart",
+    "deprecate",
+    "obsolete",
+)
 _BINDING_VERBS: Final = {"PUT": "attach", "DELETE": "detach"}
 
 API_KEY_LOGIN = "iam-identity.user-apikey.login"

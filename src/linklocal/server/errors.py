@@ -35,6 +35,7 @@ from linklocal.errors import (
     Unsupported,
 )
 from linklocal.iam import problems
+from linklocal.server.absent import AbsentRoute
 from linklocal.server.hidden import clean, without_secrets
 from linklocal.server.validation import problems_of
 
@@ -300,5 +301,9 @@ def _allowed_methods(app: FastAPI, scope: Scope) -> set[str]:
     return {
         method
         for method in _METHODS
-        if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in app.router.routes)
+        if any(
+            route.matches({**scope, "method": method})[0] is Match.FULL
+            for route in app.router.routes
+            if not isinstance(route, AbsentRoute)
+        )
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +32,8 @@ from linklocal.vpc.rows import of_account
 from linklocal.vpc.volumes.tables import volume_attachments, volumes
 
 DEFAULT_SIZE = 10  # GB
+# What an image's status must be before.
+_BEFORE = {"deprecated": ("available",), "obsolete": ("available", "deprecated")}
 # Members of IBM's prototype that would be promises nobody keeps.
 _NOT_KEPT = {
     "deprecation_at": "linklocal has no deprecation dates: leave `deprecation_at` out.",
@@ -164,6 +166,26 @@ async def update_image(
     if "name" in values:
         await publish_instances(connection, context, await _users(connection, id))
     return changed
+
+
+async def retire_image(
+    connection: AsyncConnection,
+    context: VpcContext,
+    caller: Caller,
+    id: str,
+    status: Literal["deprecated", "obsolete"],
+) -> None:
+    """A deprecated image can still be used, an obsolete one cannot; what was made of it stays.
+
+    There is no way back, as in IBM's API. Raises NotFound, NotAuthorized, Conflict.
+    """
+    image = (await _own(connection, context, caller, id, "is.image.image.update"))._mapping
+    if image["status"] not in _BEFORE[status]:
+        message = f"The image is {image['status']}: only one that is " + " or ".join(
+            _BEFORE[status]
+        )
+        raise Conflict(f"{message} can become {status}.")
+    await connection.execute(update(images).where(images.c.id == id).values(status=status))
 
 
 async def delete_image(

@@ -95,6 +95,16 @@ def image_routes(service: ImageService) -> APIRouter:
         await service.delete(caller, id)
         return no_content()
 
+    @router.post("/images/{id}/deprecate", operation_id="deprecate_image", status_code=204)
+    async def deprecate(caller: CurrentCaller, id: str) -> Response:
+        await service.retire(caller, id, "deprecated")
+        return no_content()
+
+    @router.post("/images/{id}/obsolete", operation_id="obsolete_image", status_code=204)
+    async def obsolete(caller: CurrentCaller, id: str) -> Response:
+        await service.retire(caller, id, "obsolete")
+        return no_content()
+
     @router.get("/images/{id}", operation_id="get_image", response_model=model.Image)
     async def get(request: Request, caller: CurrentCaller, id: str) -> JSONResponse:
         return reply(request, await service.get(caller, id))

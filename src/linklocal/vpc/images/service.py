@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, Select, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +19,12 @@ from linklocal.settings import Region
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images import operating_systems
 from linklocal.vpc.images.allowed_use import allows_profile
-from linklocal.vpc.images.changing import create_image, delete_image, update_image
+from linklocal.vpc.images.changing import (
+    create_image,
+    delete_image,
+    retire_image,
+    update_image,
+)
 from linklocal.vpc.images.model import ImagePatch, ImagePrototype
 from linklocal.vpc.images.tables import images
 from linklocal.vpc.paging import Page, select_page, slice_page
@@ -132,6 +137,13 @@ class ImageService:
         async with self._context.database.transaction() as connection:
             row = await update_image(connection, self._context, caller, id, patch)
             return await self._view(connection, row)
+
+    async def retire(
+        self, caller: Caller, id: str, status: Literal["deprecated", "obsolete"]
+    ) -> None:
+        """Raises as `changing.retire_image`."""
+        async with self._context.database.transaction() as connection:
+            await retire_image(connection, self._context, caller, id, status)
 
     async def delete(self, caller: Caller, id: str) -> None:
         """Raises as `changing.delete_image`."""

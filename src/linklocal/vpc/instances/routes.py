@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from linklocal.errors import NotFound, Unsupported
+from linklocal.errors import NotFound, Target, Unsupported
 from linklocal.iam.caller import CurrentCaller
 from linklocal.vpc.http import IfMatch, collection, no_content, reply, vpc_router
 from linklocal.vpc.instances.answers import (
@@ -127,7 +127,8 @@ def _add_life_cycle(router: APIRouter, service: InstanceService) -> None:
     ) -> Response:
         await service.initialization(caller, instance_id)
         raise Unsupported(
-            "linklocal runs no consoles: use `linklocal enter`, or your hypervisor's console."
+            "linklocal runs no consoles: use `linklocal enter`, or your hypervisor's console.",
+            Target("console_type", value=body.console_type),
         )
 
 
