@@ -176,6 +176,22 @@ async def test_old_events_are_pruned_when_others_come(record: Record) -> None:
     assert kept == ["2"]
 
 
+async def test_few_events_are_added_without_looking_for_old_ones(record: Record) -> None:
+    """Once a second is enough, unless so many come that the number is exceeded before."""
+    record.store = EventStore(record.clock, most=10_000, hours=1)
+    await record.add("1", record.event("old", time=record.clock.now() - timedelta(hours=2)))
+    assert await record.rows() == 0  # the first one looks
+    await record.add("2", record.event("old", time=record.clock.now() - timedelta(hours=2)))
+    assert await record.rows() == 1
+
+    await record.add("3", *(record.event(str(n)) for n in range(10)))
+    assert await record.rows() == 10
+    await record.add("4", record.event("old", time=record.clock.now() - timedelta(hours=2)))
+    record.clock.advance(1)
+    await record.add("5", record.event("new"))
+    assert await record.rows() == 11
+
+
 async def test_a_clock_that_runs_ahead_keeps_nothing_for_ever(record: Record) -> None:
     await record.add("1", record.event("ahead", time=record.clock.now() + timedelta(days=900)))
     record.clock.advance(3601)

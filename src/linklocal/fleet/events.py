@@ -1,11 +1,13 @@
 """The server's record of events: what nodes sent in batches, and what the server did itself.
 
-Kept for a time and up to a number; what is beyond is pruned in the transaction that adds. A node is
-believed only about instances that are, or lately were, on it.
+Kept for a time and up to a number; what is beyond is pruned in a transaction that adds, once a second or
+when a thousandth more than that number may be there. A node is believed only about instances that are, or
+lately were, on it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +26,7 @@ from linklocal.store.upsert import insert_new
 QUERY_MOST = 1000
 # More than a batch has, so that pruning keeps up; few enough that no request waits for it.
 _PRUNE_AT_MOST = 2000
+PRUNE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +66,8 @@ class EventStore:
         self._stored = stored
         self._most = most
         self._kept = timedelta(hours=hours)
+        self._pruned_at = -math.inf  # monotonic
+        self._added = 0  # events since then
 
     async def add(
         self,
@@ -217,6 +222,7 @@ class EventStore:
     ) -> None:
         if not new:
             return
+        self._added += len(new)
         rows = [
             {
                 "node_id": node_id,
@@ -235,7 +241,14 @@ class EventStore:
             after_commit(connection, lambda: stored(new))
 
     async def _prune(self, connection: AsyncConnection, now: datetime) -> None:
-        """Remove some of what is too old or too many. Skips rows that another transaction removes."""
+        """Remove some of what is too old or too many, if it is time to.
+
+        Skips rows that another transaction removes.
+        """
+        moment = self._clock.monotonic()
+        if moment - self._pruned_at < PRUNE_SECONDS and self._added * 1000 < self._most:
+            return
+        self._pruned_at, self._added = moment, 0
         e, b = events.c, event_batches.c
         newest = select(func.max(e.id)).scalar_subquery()
         surplus = (
