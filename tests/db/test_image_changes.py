@@ -80,7 +80,7 @@ async def test_an_image_is_deprecated_and_then_made_obsolete(
         instance = await region.create(image={"id": id}, name="late")
         answers += [await api.post(f"{path}/obsolete") for _ in range(2)]
         answers.append(await api.post(f"{path}/deprecate"))
-        status = (await api.get(path)).json()["status"]
+        image = (await api.get(path)).json()
         with pytest.raises(Invalid) as refused:
             await region.create(image={"id": id}, name="too-late")
         missing = await api.post("/v1/images/nope/obsolete")
@@ -88,7 +88,8 @@ async def test_an_image_is_deprecated_and_then_made_obsolete(
 
     assert [answer.status_code for answer in answers] == [204, 409, 204, 409, 409]
     assert errors(answers[1]) == [("conflict_field", "id")]
-    assert (instance["image"]["id"], status) == (id, "obsolete")
+    assert (instance["image"]["id"], image["status"]) == (id, "obsolete")
+    assert image["deprecation_at"] <= image["obsolescence_at"]
     assert targets(refused.value) == {"image.id": "bad_field"}
     assert (missing.status_code, foreign.status_code) == (404, 403)
 

@@ -32,8 +32,9 @@ from linklocal.vpc.rows import of_account
 from linklocal.vpc.volumes.tables import volume_attachments, volumes
 
 DEFAULT_SIZE = 10  # GB
-# What an image's status must be before.
+# What an image's status must be before, and where the time is kept.
 _BEFORE = {"deprecated": ("available",), "obsolete": ("available", "deprecated")}
+_SINCE = {"deprecated": "deprecation_at", "obsolete": "obsolescence_at"}
 # Members of IBM's prototype that would be promises nobody keeps.
 _NOT_KEPT = {
     "deprecation_at": "linklocal has no deprecation dates: leave `deprecation_at` out.",
@@ -185,7 +186,8 @@ async def retire_image(
             _BEFORE[status]
         )
         raise Conflict(f"{message} can become {status}.")
-    await connection.execute(update(images).where(images.c.id == id).values(status=status))
+    values = {"status": status, _SINCE[status]: context.clock.now()}
+    await connection.execute(update(images).where(images.c.id == id).values(values))
 
 
 async def delete_image(

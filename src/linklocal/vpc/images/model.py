@@ -129,12 +129,14 @@ class Image(ResponseModel):
     catalog_offering: CatalogOffering
     created_at: str
     crn: str
+    deprecation_at: str | None = Field(default=None, description="absent: never deprecated")
     encryption: Literal["none", "user_managed"]
     file: File
     href: str
     id: str
     minimum_provisioned_size: int = Field(description="GB")
     name: str
+    obsolescence_at: str | None = Field(default=None, description="absent: not obsolete")
     operating_system: OperatingSystem
     resource_group: ResourceGroupReference
     resource_type: Literal["image"]

@@ -74,6 +74,11 @@ def image_view(row: Row[Any], resource_group: Mapping[str, Any], region: Region)
         "user_data_format": i["user_data_format"],
         "visibility": i["visibility"],
         "zones": [zone_reference(region.name, zone) for zone in zones],
+        **{
+            member: rfc3339_ms(i[member])
+            for member in ("deprecation_at", "obsolescence_at")
+            if i[member] is not None
+        },
     }
 
 

@@ -26,6 +26,8 @@ images = Table(
     Column("allowed_use", Json, nullable=False),  # {api_version, instance, bare_metal_server}
     Column("resource_group_id", ForeignKey("resource_groups.id"), nullable=False),
     Column("created_at", Timestamp, nullable=False),
+    Column("deprecation_at", Timestamp),
+    Column("obsolescence_at", Timestamp),
     UniqueConstraint("account_id", "region", "name"),
 )
 
