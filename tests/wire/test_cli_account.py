@@ -232,6 +232,15 @@ def test_a_profile_is_assumed_and_left(user: Terminal) -> None:
     assert "linklocal dev in" in user.ok("target")
 
 
+def test_without_a_name_several_profiles_are_named(user: Terminal, cloud: Cloud) -> None:
+    """None of them is assumed."""
+    another = cloud.profile()["name"]
+    refused = user.refused("iam", "trusted-profile-assume")
+    assert "demo-profile" in refused
+    assert another in refused
+    assert "No trusted profile is assumed" in user.refused("iam", "trusted-profile-leave")
+
+
 def test_after_a_login_the_profile_is_left_for_it(dev: Dev, stranger: Terminal) -> None:
     stranger.ok("login", "-a", dev.api, "--apikey", dev.api_key)
     before = stranger.ok("target")

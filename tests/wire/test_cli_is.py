@@ -329,3 +329,34 @@ def test_images_of_ones_own(user: Terminal, cloud: Cloud) -> None:
     assert "Error code: " in user.refused("is", "image-update", f"{name}-x", "--au-ins", "1 +")
     assert "Add -f" in user.refused("is", "image-delete", f"{name}-x")
     user.ok("is", "image-delete", f"{name}-x", "-f")
+
+
+def test_options_of_the_primary_interface(user: Terminal, cloud: Cloud) -> None:
+    """They hold for a new virtual interface, too; where none is made they are refused, not dropped."""
+    interface = user.json(
+        "is", "virtual-network-interface-create", "--name", cloud.name("vni"), "--subnet", "my-subnet-1",
+    )  # fmt: skip
+    place = ("my-vpc", "us-south-1", "bx2-2x8")
+    made = user.json(
+        "is", "instance-create", cloud.name("vm"), *place, "my-subnet-1", "--image", IMAGE,
+        "--pnac-name", "eth", "--pnac-vni-name", cloud.name("vni"), "--ip-name", "fixed",
+        "--allow-ip-spoofing", "true",
+    )  # fmt: skip
+    assert made["primary_network_attachment"]["name"] == "eth"
+    assert made["primary_network_attachment"]["primary_ip"]["name"] == "fixed"
+    (shown,) = user.json("is", "instance-network-interfaces", made["id"])
+    assert shown["allow_ip_spoofing"] is True
+
+    existing = ("is", "instance-create", cloud.name("vm"), *place, "--pnac-vni", interface["name"])
+    refused = user.refused(*existing, "--image", IMAGE, "--sgs", "any")
+    assert "--sgs is of a new primary interface" in refused
+    joined = user.json(*existing, "--image", IMAGE)["primary_network_attachment"]
+    assert joined["virtual_network_interface"]["id"] == interface["id"]
+
+
+def test_what_linklocal_does_not_have_is_no_failure_of_the_server(user: Terminal) -> None:
+    refused = user.refused(
+        "is", "instance-create", "vm", "my-vpc", "us-south-1", "bx2-2x8", "my-subnet-1", "--dedicated-host",
+        "0717-00000000-0000-4000-8000-000000000000", "--image", IMAGE,
+    )  # fmt: skip
+    assert "--dedicated-host cannot be used: linklocal has no dedicated hosts." in refused

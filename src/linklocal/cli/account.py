@@ -49,14 +49,10 @@ from linklocal.errors import OperatorError
 @click.option("--no-region", is_flag=True, help="Target no region.")
 @click.option("--no-account", is_flag=True, hidden=True)
 @click.option("--accept", is_flag=True, hidden=True)
-@click.option("--skip-ssl-validation", is_flag=True, hidden=True)
-@click.option("--sso", is_flag=True, hidden=True)
-@click.option("-u", "--username", hidden=True)
-@click.option("-p", "--password", hidden=True)
 def login(
     api: str | None, apikey: str | None, cr_token: str | None, profile: str | None, vpc_cri: bool,
     account: str | None, group: str | None, region: str | None, no_region: bool, no_account: bool,
-    accept: bool, skip_ssl_validation: bool, sso: bool, username: str | None, password: str | None,
+    accept: bool,
 ) -> None:  # fmt: skip
     """Log in with an API key, an instance identity token, or as the instance that this runs in.
 
@@ -70,16 +66,6 @@ def login(
     """
     from linklocal.cli.login import checked, token_of_instance, token_of_resource, value_or_file
 
-    if sso or username is not None or password is not None:
-        raise OperatorError(
-            "linklocal has no user names, passwords and single sign-on.",
-            "linklocal login --apikey KEY",
-        )
-    if skip_ssl_validation:
-        raise OperatorError(
-            "A certificate is never left unchecked.",
-            "Name the root to trust: REQUESTS_CA_BUNDLE=tls.pem, which `linklocal ca tls` prints.",
-        )
     env = environment()
     wanted = [
         name

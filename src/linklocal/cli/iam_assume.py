@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import click
 
@@ -43,10 +44,12 @@ def can_assume(session: Session, profile_id: str) -> bool:
 
 
 @click.command("trusted-profile-assume")
-@click.argument("profile", metavar="NAME|ID")
+@click.argument("profile", metavar="[NAME|ID]", required=False)
 @iam_command
-def assume(run: Iam, profile: str) -> None:
+def assume(run: Iam, profile: str | None) -> None:
     """Act as a trusted profile, with its roles, until you leave it or its token ends.
+
+    Without a name: as the only one that you can assume.
 
     \b
     Example:
@@ -60,7 +63,7 @@ def assume(run: Iam, profile: str) -> None:
             "unset LINKLOCAL_API IBMCLOUD_API_KEY, and log in: linklocal login -a URL --apikey KEY",
         )
     before = kept()
-    found = run.profile(profile)
+    found = _only(run) if profile is None else run.profile(profile)
     run.say(f"Assuming trusted profile {found['name']}")
     assumed = replace(
         session,
@@ -72,6 +75,24 @@ def assume(run: Iam, profile: str) -> None:
     )
     keep(assumed)
     click.echo("OK")
+
+
+def _only(run: Iam) -> dict[str, Any]:
+    listed = run.all(run.iam.list_profiles, "profiles")
+    match [profile for profile in listed if can_assume(run.session, profile["id"])]:
+        case [profile]:
+            return profile
+        case []:
+            raise OperatorError(
+                "There is no trusted profile that you can assume.",
+                "Ask an administrator for one, or name it to see why not: linklocal iam trusted-profiles",
+            )
+        case several:
+            names = ", ".join(profile["name"] for profile in several)
+            raise OperatorError(
+                f"You can assume {len(several)} trusted profiles: {names}.",
+                "Name one: linklocal iam trusted-profile-assume NAME",
+            )
 
 
 @click.command("trusted-profile-leave")

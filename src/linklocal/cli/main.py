@@ -22,6 +22,7 @@ from linklocal.cli.failures import print_failure, print_usage_failure
 from linklocal.cli.hooks import hook
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
+from linklocal.cli.left_out import refuse
 from linklocal.cli.node import node
 from linklocal.cli.reference import cli_reference, metadata_openapi, settings_reference
 from linklocal.cli.report import report
@@ -58,6 +59,7 @@ for command in (
     settings_reference,
 ):
     cli.add_command(command)
+refuse(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

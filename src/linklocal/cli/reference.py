@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from linklocal.cli.left_out import page
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
@@ -105,6 +107,7 @@ def reference(root: click.Command) -> str:
     for path, command in walk(root, "linklocal"):
         level = "##" if isinstance(command, click.Group) else "###"
         parts.append(f"{level} {path}\n\n{_body(path, command)}")
+    parts.append(page())
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 

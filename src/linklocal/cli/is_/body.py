@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from linklocal.cli.is_.command import Is, truth
@@ -23,11 +24,6 @@ _PLAIN = {
     "name": "name",
     "profile": "profile.name",
     "zone": "zone.name",
-    "catalog_offering": "catalog_offering.offering.crn",
-    "catalog_offering_version": "catalog_offering.version.crn",
-    "catalog_offering_plan": "catalog_offering.plan.crn",
-    "dedicated_host": "placement_target.id",
-    "dedicated_host_group": "placement_target.id",
 }
 _JSON = {
     "primary_network_interface": "primary_network_interface",
@@ -35,7 +31,6 @@ _JSON = {
     "network_attachments": "network_attachments",
     "boot_volume": "boot_volume_attachment",
     "volume_attach": "volume_attachments",
-    "cluster_network_attachments": "cluster_network_attachments",
 }
 
 
@@ -61,9 +56,6 @@ def instance_body(run: Is, options: dict[str, Any], subnet: str | None) -> dict[
             body[member] = json_option(given[option], option.replace("_", "-"))
     if "enable_secure_boot" in given:
         body["enable_secure_boot"] = truth(given["enable_secure_boot"])
-    if "reservation_affinity_pool" in given:
-        pool = [{"id": one.strip()} for one in given["reservation_affinity_pool"].split(",")]
-        put(body, "reservation_affinity.pool", pool)
     if "user_data" in given:
         body["user_data"] = text(given["user_data"])
     _references(run, given, body)
@@ -106,28 +98,47 @@ def _references(run: Is, given: dict[str, Any], body: dict[str, Any]) -> None:
     body |= resource_group(run, given)
 
 
+_PRIMARY = ("sgs", "rip", "address", "ip_name", "auto_delete", "allow_ip_spoofing")
+
+
 def _network(run: Is, given: dict[str, Any], body: dict[str, Any], subnet: str | None) -> None:
-    """The primary interface: JSON, a network attachment by `--pnac-*`, or the SUBNET positional."""
+    """The primary interface: JSON, a network attachment by `--pnac-*`, or the SUBNET positional.
+
+    Raises OperatorError for options of a new interface when none is made here: nothing is dropped.
+    """
     attachment = {k: v for k, v in given.items() if k.startswith("pnac_")}
-    if "primary_network_interface" in body:
+    by_json, existing = "primary_network_interface" in body, "pnac_vni" in attachment
+    typed = attachment.get("pnac_vni_subnet", subnet)
+    alone = [name for name in _PRIMARY if name in given]
+    if alone and (by_json or existing or typed is None):
+        raise OperatorError(
+            f"--{alone[0].replace('_', '-')} is of a new primary interface, and none is made here.",
+            "Leave it out, or name the SUBNET of a new interface in place of an existing one or of JSON.",
+        )
+    if by_json:
         return
+    interface: dict[str, Any] = {}
+    if existing:
+        known = pages(run.vpc.list_virtual_network_interfaces, "virtual_network_interfaces")
+        kind = "virtual network interface"
+        found = find(known, attachment["pnac_vni"], kind, "virtual-network-interfaces")
+        interface["id"] = found["id"]
+    elif typed is not None:
+        interface = _new_interface(run, given, typed)
     if attachment:
-        interface: dict[str, Any] = {}
-        if "pnac_vni" in attachment:
-            interface["id"] = attachment["pnac_vni"]
-        else:
-            typed = attachment.get("pnac_vni_subnet", subnet)
-            if typed is not None:
-                interface["subnet"] = {"id": _subnet(run, typed, given)["id"]}
-            if "pnac_vni_name" in attachment:
-                interface["name"] = attachment["pnac_vni_name"]
+        if "pnac_vni_name" in attachment and not existing:
+            interface["name"] = attachment["pnac_vni_name"]
         put(body, "primary_network_attachment.virtual_network_interface", interface)
         if "pnac_name" in attachment:
             put(body, "primary_network_attachment.name", attachment["pnac_name"])
-        return
-    if subnet is None:
-        return
-    primary: dict[str, Any] = {"subnet": {"id": _subnet(run, subnet, given)["id"]}}
+    elif interface:
+        body["primary_network_interface"] = interface
+
+
+def _new_interface(run: Is, given: dict[str, Any], subnet: str) -> dict[str, Any]:
+    """A network interface or a virtual one: the members have the same names."""
+    subnet_id = _subnet(run, subnet, given)["id"]
+    primary: dict[str, Any] = {"subnet": {"id": subnet_id}}
     if "sgs" in given:
         groups = pages(run.vpc.list_security_groups, "security_groups")
         primary["security_groups"] = [
@@ -137,13 +148,16 @@ def _network(run: Is, given: dict[str, Any], body: dict[str, Any], subnet: str |
     if "allow_ip_spoofing" in given:
         primary["allow_ip_spoofing"] = truth(given["allow_ip_spoofing"])
     if "rip" in given:
-        primary["primary_ip"] = {"id": given["rip"]}
+        list_ips = functools.partial(run.vpc.list_subnet_reserved_ips, subnet_id)
+        known = pages(list_ips, "reserved_ips")
+        reserved = find(known, given["rip"], "reserved ip", f"subnet {subnet}")
+        primary["primary_ip"] = {"id": reserved["id"]}
     else:
         ip = {"address": given.get("address"), "name": given.get("ip_name"),
               "auto_delete": truth(given.get("auto_delete"))}  # fmt: skip
         if any(value is not None for value in ip.values()):
             primary["primary_ip"] = {k: v for k, v in ip.items() if v is not None}
-    body["primary_network_interface"] = primary
+    return primary
 
 
 def _subnet(run: Is, typed: str, given: dict[str, Any]) -> dict[str, Any]:

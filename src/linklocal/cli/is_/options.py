@@ -64,13 +64,10 @@ profile_options = _stack(
 
 machine_options = _stack(
     click.option("--image", "--image-id", metavar="ID|NAME", help="Image to boot from."),
-    click.option("--catalog-offering", metavar="CRN", help="In place of --image."),
-    click.option("--catalog-offering-version", metavar="CRN", help="In place of --image."),
-    click.option("--catalog-offering-plan", metavar="CRN", help="Plan of the catalog offering."),
     click.option("--keys", "--key-ids", "--key", metavar="K1,K2", help="SSH keys, by id or name."),
     click.option("--user-data", metavar="TEXT|@FILE", help="Passed to the instance as it is."),
     click.option("--sgs", metavar="S1,S2", help="Security groups of the primary interface."),
-    click.option("--rip", metavar="ID", help="Reserved ip of the primary interface."),
+    click.option("--rip", metavar="ID|NAME", help="Reserved ip of the primary interface."),
     click.option("--address", metavar="IPV4", help="Address of the primary interface."),
     click.option("--ip-name", metavar="NAME", help="Name of its reserved ip."),
     click.option("--auto-delete", type=BOOLEAN, help="Whether the reserved ip goes with it."),
@@ -78,7 +75,7 @@ machine_options = _stack(
     click.option("--primary-network-interface", metavar="JSON|@FILE", help="In place of SUBNET."),
     click.option("--network-interface", metavar="JSON|@FILE", help="Further network interfaces."),
     click.option("--pnac-name", metavar="NAME", help="Name of the primary network attachment."),
-    click.option("--pnac-vni", metavar="ID", help="Existing interface for the primary attachment."),
+    click.option("--pnac-vni", metavar="ID|NAME", help="Existing interface for the primary attachment."),
     click.option("--pnac-vni-subnet", metavar="ID|NAME", help="Subnet of a new one."),
     click.option("--pnac-vni-name", metavar="NAME", help="Name of a new one."),
     click.option("--network-attachments", metavar="JSON|@FILE", help="Further network attachments."),
@@ -86,11 +83,8 @@ machine_options = _stack(
     click.option("--volume-attach", metavar="JSON|@FILE", help="Data volume attachments."),
     click.option("--total-volume-bandwidth", type=int, help="Mbps."),
     click.option("--placement-group", metavar="ID|NAME", help="Placement group."),
-    click.option("--dedicated-host", metavar="ID", help="Dedicated host."),
-    click.option("--dedicated-host-group", metavar="ID", help="Dedicated host group."),
-    click.option("--reservation-affinity-pool", "--res-pool", metavar="ID", help="Reservation."),
-    click.option("--cluster-network-attachments", metavar="JSON|@FILE", help="Cluster network."),
-    click.option("--reservation-affinity-policy", "--res-policy", help="Reservation affinity."),
+    click.option("--reservation-affinity-policy", "--res-policy",
+                 type=click.Choice(["automatic", "disabled"]), help="Reservation affinity."),
     click.option("--host-failure-policy", type=click.Choice(["restart", "stop"]),
                  help="What happens when the host fails. (default: restart)"),
     click.option("--preemption-policy", type=click.Choice(["delete", "stop"]),
@@ -111,7 +105,6 @@ machine_options = _stack(
                  help="Resource group."),
     click.option("--resource-group-name", metavar="NAME",
                  help="Resource group."),
-    click.option("-i", "--interactive", is_flag=True, hidden=True),
 )  # fmt: skip
 
 TEMPLATE_PLACE = _stack(

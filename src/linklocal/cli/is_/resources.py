@@ -55,7 +55,9 @@ class Kind:
 
     @property
     def argument(self) -> str:
-        return self.singular.upper().replace("-", "_")
+        # The kinds without ids are named by name alone.
+        named = {"instance-profile": "PROFILE_NAME", "region": "REGION_NAME"}
+        return named.get(self.singular, self.singular.upper().replace("-", "_"))
 
     def items(self, run: Is, **given: Any) -> list[dict[str, Any]]:
         """All of them, over all pages."""
@@ -119,7 +121,7 @@ KINDS = (
         columns(**ID_NAME, Status="status", Classic_access="classic_access",
                 Default_network_ACL="default_network_acl.name",
                 Default_security_group="default_security_group.name", **RG),
-        "vpcs", "VPC", "vpc", renames=True, deletes=True,
+        "vpcs", "VPC", "vpc", renames=True, deletes=True, filters={"classic-access": "classic_access"},
         details=columns(**ID_NAME, CRN="crn", Status="status",
                         Default_network_ACL="default_network_acl.name",
                         Default_security_group="default_security_group.name", Created="created_at", **RG),
@@ -215,12 +217,14 @@ def list_command(kind: Kind) -> click.Command:
     if kind.grouped:
         run_list = resource_group_filters(run_list)
     for name in reversed(kind.filters):
-        run_list = click.option(f"--{name}", metavar="VALUE", help=_FILTER_HELP[name])(run_list)
+        value: dict[str, Any] = {"is_flag": True} if name in _FLAGS else {"metavar": "VALUE"}
+        run_list = click.option(f"--{name}", help=_FILTER_HELP[name], **value)(run_list)
     example = f"List {kind.noun}s.\n\n\b\nExample:\n  linklocal is {kind.plural}"
     return click.command(kind.plural, help=example)(run_list)
 
 
 _FILTER_HELP = {
+    "classic-access": "Only those that reach classic infrastructure.",
     "visibility": "One of: all, public, private.",
     "status": "Only with one of these states, separated by commas.",
     "user-data-format": "Only with one of these formats, separated by commas.",
@@ -228,6 +232,7 @@ _FILTER_HELP = {
     "zone": "Only in this zone.",
     "vpc": "Only in this VPC, by name or id.",
 }
+_FLAGS = ("classic-access",)
 _LISTS = ("status", "user-data-format")
 
 
@@ -236,7 +241,7 @@ def _filters(run: Is, kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
     filters: dict[str, Any] = {}
     for option, parameter in kind.filters.items():
         value = given[option.replace("-", "_")]
-        if value is None or (option, value) == ("visibility", "all"):
+        if value in (None, False) or (option, value) == ("visibility", "all"):
             continue
         if option == "vpc":
             value = find(pages(run.vpc.list_vpcs, "vpcs"), value, "VPC", "vpcs")["id"]
