@@ -2,7 +2,7 @@
 
 Reads of the control plane are events when they are refused, so they are asked of things that are not
 there. Not here: `is.instance.action.delete` (no action waits in a queue that it could be dropped from), and
-the names for bare metal servers (tests/unit/metadata/test_routes.py).
+the names for bare metal servers (tests/wire/test_bare_metal_servers.py).
 """
 
 from __future__ import annotations

@@ -165,10 +165,12 @@ def _target_of(call: Call) -> str | None:
 
 def _instance_of(call: Call) -> str | None:
     template, p = call.operation.template, call.parameters
-    if call.operation.id == "create_instance":
+    if call.operation.id in ("create_instance", "create_bare_metal_server"):
         return call.answer.get("id")
     if template.startswith("/v1/instances/"):
         found = p.get("instance_id") or p.get("id")
+    elif template.startswith("/v1/bare_metal_servers/"):
+        found = p.get("bare_metal_server_id") or p.get("id")
     else:
         found = p.get("instance") if template.startswith("/linklocal/v1/placements") else None
     return _shown(found)[:64] if found else None

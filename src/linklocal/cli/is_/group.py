@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from linklocal.cli.is_ import attached, creating, image, instance, resources, template
+from linklocal.cli.is_ import attached, bare_metal, creating, image, instance, resources, template
 
 
 @click.group("is")
@@ -19,5 +19,6 @@ for command in (
     *creating.COMMANDS,
     *image.COMMANDS,
     *attached.COMMANDS,
+    *bare_metal.COMMANDS,
 ):
     is_.add_command(command)
