@@ -72,11 +72,15 @@ def _immutable(error: ErrorDetails) -> InitErrorDetails:
 class InstanceTemplate(ResponseModel):
     """The body that it was made from, completed with these. See `create_instance_template`."""
 
+    availability: dict[str, Any] | None = None
+    availability_policy: dict[str, Any] | None = None
     boot_volume_attachment: dict[str, Any] | None = None
     catalog_offering: dict[str, Any] | None = None
+    confidential_compute_mode: str | None = None
     created_at: str
     crn: str
     default_trusted_profile: dict[str, Any] | None = None
+    enable_secure_boot: bool | None = None
     href: str
     id: str
     image: dict[str, str] | None = None
@@ -89,9 +93,14 @@ class InstanceTemplate(ResponseModel):
     primary_network_attachment: dict[str, Any] | None = None
     primary_network_interface: dict[str, Any] | None = None
     profile: dict[str, str] | None = None
+    reservation_affinity: dict[str, Any] | None = None
     resource_group: ResourceGroupReference
+    threads_per_core: int | None = None
+    total_volume_bandwidth: int | None = None
     user_data: str | None = None
+    vcpu: dict[str, Any] | None = None
     volume_attachments: list[dict[str, Any]] | None = None
+    volume_bandwidth_qos_mode: str | None = None
     vpc: dict[str, str] | None = None
     zone: dict[str, str]
 

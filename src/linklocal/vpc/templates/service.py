@@ -240,4 +240,9 @@ def _variant_problems(prototype: TemplatePrototype) -> list[Problem]:
         if prototype.image is not None:
             message = "The body starts from an image and a catalog offering: leave one of them out."
             problems.append(bad_field("catalog_offering", message))
+        if boot is not None and boot.volume is not None and boot.volume.source_snapshot is not None:
+            message = (
+                "The body starts from a snapshot and a catalog offering: leave one of them out."
+            )
+            problems.append(bad_field("catalog_offering", message))
     return problems

@@ -119,6 +119,22 @@ def test_what_to_start_from_takes_the_others_place() -> None:
     assert merge_prototypes(offering, image) == image
 
 
+def test_an_image_takes_a_snapshots_place_and_the_rest_of_the_boot_volume_stays() -> None:
+    image = {"image": {"id": "i"}}
+    snapshot = {"boot_volume_attachment": {"name": "b", "volume": {"source_snapshot": {"id": "s"}}}}
+    source = copy.deepcopy(snapshot)
+
+    assert merge_prototypes(image, snapshot) == snapshot
+    assert merge_prototypes(snapshot, image) == {
+        **image,
+        "boot_volume_attachment": {"name": "b", "volume": {}},
+    }
+    assert merge_prototypes(image, {"boot_volume_attachment": {"name": "b"}})["image"] == {
+        "id": "i"
+    }
+    assert snapshot == source
+
+
 INTERFACES = {"primary_network_interface": {"subnet": {"id": "s"}}}
 ATTACHMENTS = {"primary_network_attachment": {"virtual_network_interface": {"id": "v"}}}
 
