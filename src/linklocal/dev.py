@@ -14,10 +14,12 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvloop
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from linklocal.clock import SystemClock
@@ -26,12 +28,16 @@ from linklocal.files import private_folder, raise_file_limit, sole_owner, write_
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.caller import Caller
 from linklocal.node.agent import build as build_node
+from linklocal.node.listener import Listener
 from linklocal.node.local_api import attachments_of
 from linklocal.observability import configure_logging
 from linklocal.server.app import ControlPlane, build
 from linklocal.server.run import listening_socket, serving
 from linklocal.server.seed import SeedLevel, seed
 from linklocal.settings import NodeSettings, ServerSettings
+from linklocal.testing.faults import Faults
+from linklocal.testing.injection import CuttingConnection, Injection
+from linklocal.testing.routes import keys_routes, testing_routes
 from linklocal.tracing import tracing
 
 READY_SECONDS = 30.0  # how long a start may take before it is a failure
@@ -98,6 +104,7 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = settings.state_dir
     clock = SystemClock()
+    faults = Faults(clock)
     with (
         tracing("linklocal", os.environ) as traces,
         listening_socket(settings.host, settings.port) as sock,
@@ -106,10 +113,17 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         url = f"http://{_reachable(host)}:{port}"
         async with (
             build(settings, clock, url=url, dev=True, traces=traces) as control,
-            serving(control.app, sock),
+            serving(_for_tests(control, faults), sock),
         ):
             api_key, made = await _first_start(control, folder)
-            node = build_node(await _node_settings(control, folder, url), clock, traces)
+            node = build_node(
+                await _node_settings(control, folder, url),
+                clock,
+                traces,
+                listener=partial(
+                    Listener, answer=Injection(faults).answer, connection=CuttingConnection
+                ),
+            )
             node_task = asyncio.create_task(node.run(stop))
             try:
                 await _either(node.ready, node_task, stop)
@@ -131,6 +145,15 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
                 stop.set()
                 await asyncio.wait_for(node_task, 5)
     (folder / "dev.json").unlink(missing_ok=True)
+
+
+def _for_tests(control: ControlPlane, faults: Faults) -> FastAPI:
+    """The server with what makes it a test double, before anything of the server's own."""
+    app = control.app
+    app.include_router(testing_routes(control, faults))
+    # First come, first served: these answer in place of routes that are there already.
+    app.router.routes[:0] = keys_routes(control, faults).routes
+    return app
 
 
 def _reachable(host: str) -> str:

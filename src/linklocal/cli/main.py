@@ -19,6 +19,7 @@ from linklocal.cli.db import db
 from linklocal.cli.doctor import doctor
 from linklocal.cli.enter import enter
 from linklocal.cli.failures import print_failure, print_usage_failure
+from linklocal.cli.fault import fault
 from linklocal.cli.hooks import hook
 from linklocal.cli.iam import iam
 from linklocal.cli.is_.group import is_
@@ -54,6 +55,7 @@ for command in (
     completion,
     doctor,
     enter,
+    fault,
     cli_reference,
     metadata_openapi,
     settings_reference,

@@ -60,6 +60,8 @@ _ACCOUNT_ACTIONS = frozenset(
         # Operator routes of this server: nodes, join tokens, placement.
         "linklocal.node.operate",
         "linklocal.audit.read",
+        # Faults and checkpoints of a test double.
+        "linklocal.fault.operate",
         "linklocal.report.read",
     }
 )

@@ -74,9 +74,13 @@ def build(
     traces: Traces | None = None,
     *,
     random: Callable[[], float] | None = None,
+    listener: Callable[..., Listener] = Listener,
 ) -> Agent:
-    """A node that is not running yet. `random` spreads retries; numbers in [0, 1)."""
-    return Agent(settings, clock, traces, random or SystemRandom().random)
+    """A node that is not running yet. `random` spreads retries; numbers in [0, 1).
+
+    `listener` makes the listeners of this process; workers, if there are any, make their own.
+    """
+    return Agent(settings, clock, traces, random or SystemRandom().random, listener)
 
 
 class Agent:
@@ -88,11 +92,13 @@ class Agent:
         clock: Clock,
         traces: Traces | None,
         random: Callable[[], float],
+        listener: Callable[..., Listener],
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._traces = traces
         self._random = random
+        self._listener = listener
         self._users = LocalUsers(settings.local_users)
         self.ready = asyncio.Event()
 
@@ -191,7 +197,7 @@ class Agent:
         def make_listener(served: Served, hosts: HostPolicy) -> Listener | RemoteListener:
             if workers is not None:
                 return workers.listener(served, hosts)
-            return Listener(
+            return self._listener(
                 served,
                 upstream,
                 events=events,

@@ -12,7 +12,7 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,10 @@ from linklocal.node.intake import Intake
 from linklocal.node.limits import Counters, Limits, TokenBucket, Totals, Usage
 from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
 
-__all__ = ["EventSink", "Listener"]
+__all__ = ["Answer", "EventSink", "Listener"]
+
+# What a call is answered with: `metadata.routes.handle`, or what a test double has in its place.
+Answer = Callable[[Request, Served, Upstream], Response | Awaitable[Response]]
 
 # What a defect in an answer raises. It is logged and answered 500, and the connection lives on.
 _DEFECTS = (
@@ -52,7 +55,8 @@ class Listener:
     """Serves one instance. Made once, opened once, changed with every document, closed once.
 
     `rate`: calls a second before 429; a second's worth may come at once. `totals` is shared by all
-    listeners of the node. Methods must be called in the event loop's thread.
+    listeners of the node. `answer` and `connection` are a test double's place to differ. Methods must be
+    called in the event loop's thread.
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class Listener:
         host_policy: HostPolicy,
         rate: float,
         totals: Totals,
+        answer: Answer = routes.handle,
+        connection: type[Connection] = Connection,
     ) -> None:
         self.limits = limits
         self.clock = clock
@@ -78,6 +84,8 @@ class Listener:
         self._upstream = upstream
         self._events = AccessEvents(served.document.instance_id, events, clock)
         self._totals = totals
+        self._answer = answer
+        self._connection = connection
         now = clock.monotonic()
         self._bucket = TokenBucket(rate, max(1.0, rate, limits.handshake_cost), now)
         share = max(1.0, rate * limits.refusals)
@@ -195,12 +203,12 @@ class Listener:
         self, sock: socket.socket, service: MetadataService, tls: ssl.SSLContext | None
     ) -> Acceptor:
         if service.protocol == "http":
-            return PlainAcceptor(sock, lambda: Connection(self, tls=False))
+            return PlainAcceptor(sock, lambda: self._connection(self, tls=False))
         if tls is None:
             raise ValueError("https needs a TLS context")
         return TlsAcceptor(
             sock,
-            lambda: Connection(self, tls=True),
+            lambda: self._connection(self, tls=True),
             tls,
             self.limits,
             admit=self._admit,
@@ -271,7 +279,7 @@ class Listener:
         if not self._bucket.take(now):
             return self._too_fast(now)
         try:
-            return routes.handle(request, self._served, self._upstream)
+            return self._answer(request, self._served, self._upstream)
         except _DEFECTS as error:
             return self.failed(error)
 

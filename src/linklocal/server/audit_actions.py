@@ -77,6 +77,9 @@ _RESOURCES: Final = {
     "/linklocal/v1/nodes": "linklocal.node",
     "/linklocal/v1/placements": "linklocal.placement",
     "/linklocal/v1/signing_keys/rotate": "linklocal.signing-key",
+    "/linklocal/v1/faults": "linklocal.fault",
+    "/linklocal/v1/checkpoint": "linklocal.checkpoint",
+    "/linklocal/v1/checkpoint/restore": "linklocal.checkpoint",
 }
 _VERBS: Final = {
     "GET": "read",
@@ -99,6 +102,7 @@ _VERB_PATHS: Final = (
     "start",
     "stop",
     "restart",
+    "restore",
     "deprecate",
     "obsolete",
 )
