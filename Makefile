@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ASSETS := src/linklocal/console/static/console.js
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run console screenshots check format test test-long lock clean
+.PHONY: help setup run console screenshots docs check format test test-long lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ console: $(ASSETS) ## build the console's scripts and styles; needs npm
 
 screenshots: $(VENV)/.dev $(ASSETS) ## pictures of the console's pages in build/screenshots; needs chromium
 	$(BIN)/python tests/console/screenshots.py build/screenshots
+
+docs: $(VENV)/.dev ## build the documentation's site in build/site
+	$(BIN)/mkdocs build --quiet
 
 setup: $(VENV)/.runtime ## just the environment: .venv/bin/linklocal exists afterwards
 
