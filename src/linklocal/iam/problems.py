@@ -25,6 +25,7 @@ NAME_TAKEN = "BXNIM0505E"
 ENTITY_CHANGED = "BXNIM0506E"
 ENTITY_LOCKED = "BXNIM0507E"
 TOO_MANY = "BXNIM0508E"
+LINK_TAKEN = "BXNIM0509E"
 
 
 def missing(name: str, *, type: TargetType = "field") -> Problem:

@@ -79,6 +79,7 @@ class LinkService:
                 raise Conflict(
                     f"The profile has a link of type {prototype.cr_type} to this CRN already.",
                     "link.crn",
+                    code=problems.LINK_TAKEN,
                 ) from error
             return view(result.one(), caller.account_id)
 

@@ -77,7 +77,7 @@ async def resolve_initialization(
 def check(record: InstanceRecord, status: Status, initialization: Initialization) -> None:
     """Raises Conflict unless the instance is stopped, Invalid when the image does not allow it."""
     if status != "stopped":
-        raise Conflict(f"The instance is {status}: stop it first.", "status")
+        raise Conflict(f"The instance is {status}: stop it first.")
     allowed_use = initialization.image._mapping["allowed_use"]
     settings = record.metadata_service
     raise_if(allowed_use_problems(allowed_use, settings, record.options, record.profile))
