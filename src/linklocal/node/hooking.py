@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from linklocal.errors import OperatorError
+from linklocal.node import namespaces
 from linklocal.node.guests import Guest
 from linklocal.node.local_api import NodeAway, fetch, post
 
@@ -44,37 +45,53 @@ def read_input(descriptor: int, seconds: float = INPUT_SECONDS) -> bytes:
 def attach(state_dir: Path, guest: Guest, wait: float) -> None:
     """Attach the guest where it is now, and nowhere else. Nothing happens where it is already.
 
+    Nor for one in the network namespace of another guest that is the same instance: containers of a pod.
     `wait`: seconds that a node may take to be there, as while a host starts. Raises OperatorError.
     """
     assert guest.place is not None
-    where = _where(guest.place)
-    for made in _once_there(lambda: labelled(state_dir, guest.label), wait):
-        same = guest.instance in (made["instance"], made["name"]) and made["where"] == where
-        if same and made["fault"] is None:
+    listed = _once_there(lambda: _attachments(state_dir), wait)
+    served = [made for made in listed if made["fault"] is None and made["kind"] != "port"]
+    for made in served:
+        same = guest.instance in (made["instance"], made["name"])
+        if same and _is_there(made, guest):
             return
-        _detach(state_dir, made)
+    for made in listed:
+        if made.get("label") == guest.label:
+            _detach(state_dir, made)
     body = {"instance": guest.instance, "label": guest.label, **guest.place}
     post(state_dir, "/v1/attach", body)
 
 
 def detach(state_dir: Path, guest: Guest, wait: float) -> None:
     """Detach the guest wherever it was attached; it may be nowhere. Raises OperatorError."""
-    for made in _once_there(lambda: labelled(state_dir, guest.label), wait):
-        _detach(state_dir, made)
+    for made in _once_there(lambda: _attachments(state_dir), wait):
+        if made.get("label") == guest.label:
+            _detach(state_dir, made)
 
 
-def labelled(state_dir: Path, label: str) -> list[dict[str, Any]]:
-    """The attachments with this label. Raises OperatorError."""
-    return [made for made in fetch(state_dir, "/v1/attachments") if made.get("label") == label]
+def _attachments(state_dir: Path) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = fetch(state_dir, "/v1/attachments")
+    return listed
+
+
+def _is_there(made: dict[str, Any], guest: Guest) -> bool:
+    """Whether an attachment is where the guest is."""
+    assert guest.place is not None
+    if "device" in guest.place:
+        return bool(made["where"] == guest.place["device"])
+    if made["kind"] != "netns":
+        return False
+    where = str(made["where"])
+    path = f"/proc/{where.removeprefix('pid ')}/ns/net" if where.startswith("pid ") else where
+    try:
+        own = namespaces.identity(Path(f"/proc/{guest.place['pid']}/ns/net"))
+        return namespaces.identity(Path(path)) == own
+    except OSError:
+        return False
 
 
 def _detach(state_dir: Path, made: dict[str, Any]) -> None:
     post(state_dir, "/v1/detach", {"instance": made["instance"], "id": made["id"]})
-
-
-def _where(place: dict[str, Any]) -> str:
-    """As the node names it."""
-    return f"pid {place['pid']}" if "pid" in place else str(place["device"])
 
 
 def _once_there(ask: Callable[[], T], wait: float) -> T:

@@ -17,13 +17,16 @@ from linklocal.node.guests import Guest
 from linklocal.node.local_api import Page, json_page, serving
 from linklocal.node.unix_socket import Caller
 
-WEB = Guest("oci:web", "web-1", {"pid": 4711})
+OWN = os.getpid()  # a process whose namespace can be looked at; the fake node takes any
+WEB = Guest("oci:web", "web-1", {"pid": OWN})
+TAP = Guest("libvirt:web", "web-1", {"device": "ll-web"})
 GONE = Guest("oci:web", "web-1", None)
 OTHERS = {
     "instance": "0717_b",
     "name": "b",
     "id": "9",
-    "where": "pid 1",
+    "kind": "netns",
+    "where": f"pid {OWN}",
     "label": "",
     "fault": None,
 }
@@ -43,7 +46,9 @@ class FakeNode:
             return json_page({"error": self.refusal}, 400)
         where = f"pid {body['pid']}" if "pid" in body else body["device"]
         made = {"instance": "0717_a", "name": body["instance"], "id": str(len(self.asked))}
-        self.listed.append({**made, "where": where, "label": body["label"], "fault": None})
+        kind = "netns" if "pid" in body else "device"
+        made.update(kind=kind, where=where, label=body["label"])
+        self.listed.append({**made, "fault": None})
         return json_page(self.listed[-1], 201)
 
     async def detach(self, body: Mapping[str, Any], caller: Caller) -> Page:
@@ -66,22 +71,33 @@ async def test_a_guest_is_attached_and_detached_by_its_label(tmp_path: Path) -> 
     node = FakeNode()
     await hooked(node, tmp_path, (hooking.attach, WEB), (hooking.detach, GONE))
     assert node.asked == [
-        ("attach", {"instance": "web-1", "label": "oci:web", "pid": 4711}),
+        ("attach", {"instance": "web-1", "label": "oci:web", "pid": OWN}),
         ("detach", {"instance": "0717_a", "id": "1"}),
     ]
     assert node.listed == [OTHERS]
 
 
-async def test_a_guest_that_is_attached_there_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("guest", [WEB, TAP], ids=["pid", "device"])
+async def test_a_guest_that_is_attached_there_is_left_alone(tmp_path: Path, guest: Guest) -> None:
     """So that libvirt's reconnect drops no connection of a guest that runs."""
     node = FakeNode()
-    await hooked(node, tmp_path, (hooking.attach, WEB), (hooking.attach, WEB))
+    await hooked(node, tmp_path, (hooking.attach, guest), (hooking.attach, guest))
+    assert [what for what, _ in node.asked] == ["attach"]
+
+
+async def test_containers_of_one_namespace_are_attached_once(tmp_path: Path) -> None:
+    """And the second one's end takes nothing from the first."""
+    node, second = FakeNode(), Guest("oci:second", "web-1", {"pid": OWN})
+    ended = Guest("oci:second", "web-1", None)
+    await hooked(
+        node, tmp_path, (hooking.attach, WEB), (hooking.attach, second), (hooking.detach, ended)
+    )
     assert [what for what, _ in node.asked] == ["attach"]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"where": "pid 4000"}, {"fault": "The process 4711 has ended."}, {"name": "another"}],
+    [{"where": "pid 1000000000"}, {"fault": "The process has ended."}, {"name": "another"}],
 )
 async def test_what_was_attached_otherwise_is_replaced(
     tmp_path: Path, change: dict[str, str]
@@ -92,7 +108,7 @@ async def test_what_was_attached_otherwise_is_replaced(
         node.listed[-1].update(change)
         await asyncio.to_thread(hooking.attach, tmp_path, WEB, 0.0)
     assert [what for what, _ in node.asked] == ["attach", "detach", "attach"]
-    assert [item["where"] for item in node.listed] == ["pid 1", "pid 4711"]
+    assert [item["where"] for item in node.listed] == [f"pid {OWN}", f"pid {OWN}"]
 
 
 async def test_a_guest_that_was_never_attached_is_detached(tmp_path: Path) -> None:
