@@ -6,18 +6,18 @@ tokens. Private keys never leave the state folder. It must not talk to the serve
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from linklocal.errors import OperatorError
 from linklocal.files import private_folder, write_private
 from linklocal.ids import NodeId
+from linklocal.node.signing import SigningThreads
 from linklocal.tokens import PublicKeys, SigningKey, identity_kid
 
 
@@ -61,7 +61,7 @@ class NodeSigner:
     """
 
     def __init__(self, key: SigningKey, region: str, *, threads: int = 2) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sign")
+        self._threads = SigningThreads(threads)
         self.on_use: Callable[[], None] = lambda: None  # worker processes need the key, too
         self.use(key, region)
 
@@ -87,12 +87,11 @@ class NodeSigner:
 
     async def sign(self, claims: dict[str, Any]) -> str:
         """A compact JWT, RS256."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._key.sign, claims)
+        return await self._threads.run(partial(self._key.sign, claims))
 
     def close(self) -> None:
         """Let the threads end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
 
 def signing_key(keys: NodeKeys, enrolment: Enrolment | None, region: str) -> SigningKey:
