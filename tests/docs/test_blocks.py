@@ -27,13 +27,19 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = {"cli.md"}
 LANGUAGES = ("sh", "python")
 # Page -> blocks that are run. A new block changes this, so that none is left out unseen.
-RUN = {"README.md": 4, "first-steps.md": 5, "operations.md": 3}
+RUN = {"README.md": 4, "attaching.md": 3, "first-steps.md": 5, "operations.md": 3}
+NEEDS_ROOT = {"attaching.md"}
 # What stands on a page -> what this run has in its place. Nothing else is changed.
 LITERALS = {
     "http://127.0.0.1:8080": "{api}",
     "http://127.0.0.1:8775": "{demo}",
     "/var/lib/linklocal": "{state}",
 }
+ROOT_MARKS = (
+    pytest.mark.root,
+    pytest.mark.needs("ip", "iproute2"),
+    pytest.mark.needs("nft", "nftables"),
+)
 SECONDS = 60.0
 DONE = "--- block done ---"
 
@@ -123,7 +129,13 @@ def _nobody(_: Example) -> None:
 
 @pytest.mark.needs("curl", "curl")
 @pytest.mark.needs("jq", "jq")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=ROOT_MARKS if page.name in NEEDS_ROOT else (), id=page.name)
+        for page in PAGES
+    ],
+)
 def test_every_block_runs_or_says_why_not(page: Path, dev: Dev, tmp_path: Path) -> None:
     if page.name in MADE:
         return
