@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ASSETS := src/linklocal/console/static/console.js
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run console screenshots docs check format test test-long lock clean
+.PHONY: help setup run console screenshots docs differences check format test test-long lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ screenshots: $(VENV)/.dev $(ASSETS) ## pictures of the console's pages in build/
 
 docs: $(VENV)/.dev ## build the documentation's site in build/site
 	$(BIN)/mkdocs build --quiet
+
+differences: $(VENV)/.dev ## write docs/differences.md from the marks on the tests
+	$(BIN)/python tests/differences.py
 
 setup: $(VENV)/.runtime ## just the environment: .venv/bin/linklocal exists afterwards
 

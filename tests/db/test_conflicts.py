@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
 from fakes import region as r
 from fakes.iam import iam_server
 from fakes.network import made
@@ -79,6 +80,11 @@ async def refused_by_the_vpc_api(api: httpx.AsyncClient, region: r.Region) -> li
     ]
 
 
+@pytest.mark.differs(
+    "VPC API: a state that does not allow a request",
+    "the code is not published",
+    "409 `conflict_field` with the id or the field",
+)
 async def test_the_vpc_api_says_what_is_in_the_way(database: Database) -> None:
     region = await r.Region(database).furnish()
     routes = vpc_routes(build_vpc(region.context, auto_place=False), region.context.region)
@@ -106,6 +112,11 @@ async def test_the_vpc_api_says_what_is_in_the_way(database: Database) -> None:
     ]
 
 
+@pytest.mark.differs(
+    "IAM: numbers (`BXNIM...`) of refusals",
+    "some are not published",
+    "numbers of our own choice for those",
+)
 async def test_the_identity_api_says_what_is_in_the_way(database: Database, tmp_path: Path) -> None:
     """Its envelope has the place in `details`, and IAM's number besides the word."""
     async with iam_server(database, tmp_path / "server.key") as server:

@@ -43,6 +43,11 @@ def by_file(**members: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.differs(
+    "VPC API: a new image",
+    "imports the file, and is `available` after that",
+    "a record that is `available` at once; no file is read",
+)
 async def test_an_image_is_made_of_a_file_changed_and_removed(
     region: Region, service: ImageService
 ) -> None:
@@ -94,6 +99,11 @@ async def test_an_image_is_deprecated_and_then_made_obsolete(
     assert (missing.status_code, foreign.status_code) == (404, 403)
 
 
+@pytest.mark.differs(
+    "VPC API: `deprecation_at`, `obsolescence_at` and encryption keys of a new image",
+    "kept",
+    "400: POST /v1/images/{id}/deprecate does it at once; nothing is encrypted",
+)
 async def test_every_problem_of_a_body_is_named(region: Region, service: ImageService) -> None:
     bad_use = {"instance": "metadata.enabled", "api_version": "2999-01-01"}
     async with client_of(image_routes(service), caller=ADMINISTRATOR) as api:

@@ -51,6 +51,11 @@ async def page(region: Region, start: str | None) -> tuple[list[str], int, str |
         return [row._mapping["id"][5:] for row in rows], total, following
 
 
+@pytest.mark.differs(
+    "VPC API: order of lists",
+    "not published",
+    "newest first",
+)
 async def test_rows_are_newest_first_and_ties_have_one_order(region: Region) -> None:
     first = await page(region, None)
     second = await page(region, first[2])

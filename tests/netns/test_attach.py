@@ -66,6 +66,11 @@ def test_the_same_private_address_twice(guest: MakeGuest, host: Host) -> None:
     assert status == 401
 
 
+@pytest.mark.differs(
+    "Metadata: a change of `protocol` on a running instance",
+    "not published",
+    "takes effect at once: the port of the other protocol closes",
+)
 def test_exactly_one_port_listens(guest: MakeGuest, host: Host, ca: Path) -> None:
     """https moves to 443 with the documented name, http to 80 back again."""
     inside = guest()
@@ -82,6 +87,11 @@ def test_exactly_one_port_listens(guest: MakeGuest, host: Host, ca: Path) -> Non
     assert inside.run("curl", "-sk", "-m", "1", f"https://{ADDRESS}/").returncode == 7
 
 
+@pytest.mark.differs(
+    "Metadata: a disabled service",
+    "no response at all",
+    "403 `unauthorized` on the instance's own socket; none with `--when-disabled silent`",
+)
 @pytest.mark.parametrize(("when", "status"), [("refuse", 403), ("silent", 0)])
 def test_disabled(guest: MakeGuest, host: Host, when: str, status: int) -> None:
     """A disabled service says why, or nothing at all where the attachment says so."""

@@ -186,6 +186,11 @@ def test_templates(user: Terminal, cloud: Cloud) -> None:
     assert user.ok("is", "instance-template-delete", f"{name}-x", other, "-f", "-q") == "OK\n"
 
 
+@pytest.mark.differs(
+    "Command line: `--default-trusted-profile-auto-link true`",
+    "disables the link, by one sentence of its page",
+    "enables it, as the page's examples have it; `false` disables",
+)
 def test_profile_and_auto_link(user: Terminal, cloud: Cloud) -> None:
     profile = cloud.profile()
     for word, links in (("false", 0), ("true", 1)):

@@ -182,6 +182,11 @@ def test_an_id_of_any_shape_that_does_not_exist_is_404(call: Raw, path: str) -> 
     assert_envelope(call("GET", path), 404, "not_found")
 
 
+@pytest.mark.differs(
+    "VPC API: `/v1/instance/{id}`",
+    "so in prose of its page, a slip",
+    "404 that names `/v1/instances`",
+)
 def test_the_singular_path_points_at_the_plural_one(call: Raw) -> None:
     error = assert_envelope(call("GET", "/instance/0717_x"), 404, "not_found")
 
@@ -205,6 +210,11 @@ def test_request_ids(call: Raw) -> None:
     assert one.headers["X-Global-Transaction-ID"] == one.headers["X-Request-Id"]
 
 
+@pytest.mark.differs(
+    "VPC API: `If-Match` of another version",
+    "the code is not published",
+    "412 `precondition_failed`",
+)
 def test_etag_and_if_match(cloud: Cloud, call: Raw) -> None:
     created = call("POST", "/instances", json=cloud.prototype())
     path = f"/instances/{created.json()['id']}"
@@ -271,6 +281,11 @@ def test_a_bad_name_is_refused(call: Raw, name: str) -> None:
     assert error["target"]["name"] == "name"
 
 
+@pytest.mark.differs(
+    "VPC API: a name that is taken",
+    "the code is not published",
+    "400 `validation_unique_failed`",
+)
 def test_a_taken_name_is_refused(cloud: Cloud, call: Raw) -> None:
     body = {"name": cloud.name("pg"), "strategy": "host_spread"}
     call("POST", "/placement_groups", json=body)

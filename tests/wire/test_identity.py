@@ -151,6 +151,11 @@ def test_a_rule_admits_an_instance_without_a_link(cloud: Cloud) -> None:
     assert iam_token(cloud.dev.address(instance["id"]), iam_profile_id=profile["id"])
 
 
+@pytest.mark.differs(
+    "Metadata: an identity token after a stop, or from another instance",
+    "not published",
+    "401",
+)
 def test_a_token_is_good_on_its_own_instance_only_and_not_after_a_stop(cloud: Cloud) -> None:
     one, two = cloud.create(metadata_service=ON), cloud.create(metadata_service=ON)
     address_one, address_two = cloud.dev.address(one["id"]), cloud.dev.address(two["id"])

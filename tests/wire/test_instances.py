@@ -41,6 +41,11 @@ def test_a_key_is_kept_and_named_in_the_initialization(cloud: Cloud, tmp_key: Pa
     assert InstanceInitialization.from_dict(initialization).default_trusted_profile is None
 
 
+@pytest.mark.differs(
+    "Metadata: enabling it on an instance that was created without",
+    "takes a stop and a start",
+    "takes effect at once, as other changes of it do",
+)
 def test_patching_on_https_64_and_back(cloud: Cloud) -> None:
     instance = cloud.create()
 

@@ -128,7 +128,7 @@ def is_documented(documented: dict[str, dict[str, Any]], operation: Operation) -
 
 
 @on_one_server
-async def test_every_operation_of_the_sdk_is_offered_or_says_that_it_is_absent(api: Api) -> None:
+async def test_every_operation_of_the_sdk_is_offered_or_absent(api: Api) -> None:
     documented = api.documented()
     absent = [one for one in SDK.values() if not is_documented(documented, one)]
     problems = []

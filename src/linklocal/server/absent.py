@@ -115,8 +115,8 @@ ABSENT: Final = (
         ("PATCH instances/*/disks/*",),
     ),
     Absent(
-        "changes of software attachments",
-        "they keep the name that they were made with",
+        "changes of software attachments, and software attachments of volumes",
+        "instances show theirs: GET /v1/instances/{id}/software_attachments",
         (
             "PATCH instances/*/software_attachments/*",
             "volumes/*/software_attachments/**",

@@ -29,6 +29,11 @@ def read(instance: Instance, name: str) -> Response:
     return instance.ask("GET", f"/nocloud/{name}", query="")
 
 
+@pytest.mark.differs(
+    "Metadata: what cloud-init reads",
+    "a volume labelled `cidata`",
+    "a NoCloud seed over http, where a node is told to serve it",
+)
 def test_it_says_who_the_instance_is_and_which_keys_it_has() -> None:
     instance = with_seed()
     document = instance.served.document

@@ -32,6 +32,11 @@ def test_documents(path: str, name: str) -> None:
     assert json.loads(answer.body) == full_document().metadata[name]
 
 
+@pytest.mark.differs(
+    "Metadata: pages of virtual network interfaces and cluster network attachments",
+    "not published",
+    "as in the VPC API",
+)
 @pytest.mark.parametrize("name", LISTS)
 def test_lists_and_their_items(name: str) -> None:
     instance = Instance()

@@ -185,6 +185,11 @@ def test_a_loopback_listener_has_its_own_names_too(host: bytes, base: str) -> No
     assert [r.base for r in site.asked] == [base]
 
 
+@pytest.mark.differs(
+    "Metadata: a `Host` that is not the service's",
+    "not published",
+    "400, against DNS rebinding",
+)
 @pytest.mark.parametrize("host", [b"[::2]", b"127.0.0.2", b"localhost.evil", b"[::1", b"::1"])
 def test_a_loopback_listener_refuses_foreign_names(host: bytes) -> None:
     site = FakeSite(loopback=True)

@@ -49,6 +49,11 @@ async def limits(node: Node) -> dict[str, dict[str, Any]]:
     return {item["instance"]: item for item in listed}
 
 
+@pytest.mark.differs(
+    "Metadata: calls over a rate",
+    "no limit is published",
+    "429 with `Retry-After`, then a pause: `--instance-rate`",
+)
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_429_then_a_pause_then_service_while_others_are_served(
     tmp_path: Path, workers: int

@@ -178,6 +178,11 @@ def test_a_torn_file_is_told_and_not_used(tmp_path: Path, content: bytes) -> Non
         tls.context()
 
 
+@pytest.mark.differs(
+    "Metadata: names in the certificate of secure access",
+    "`api.metadata.cloud.ibm.com`",
+    "`localhost` too under `linklocal dev`",
+)
 async def test_localhost_is_in_it_where_the_server_allows_that(
     server: FakeServer, client: ControlClient, tmp_path: Path
 ) -> None:

@@ -116,6 +116,11 @@ def test_disabling_keeps_protocol_and_hop_limit() -> None:
     assert off == MetadataService(False, "https", 7)
 
 
+@pytest.mark.differs(
+    "VPC API: `metadata_service` beside `source_template`",
+    "may replace the template's as a whole",
+    "merges with it member by member",
+)
 @given(MEMBERS, MEMBERS)
 def test_a_request_made_from_a_template_merges_member_by_member(
     source: dict[str, Any], override: dict[str, Any]
