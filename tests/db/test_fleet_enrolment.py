@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes.clock import FakeClock
 from fakes.fleet import REGION, Host, rsa_key
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from linklocal import tokens
 from linklocal.document import NODE_REVOKED, NODE_UNKNOWN
@@ -347,6 +347,28 @@ async def test_a_revoked_node_is_refused_at_once(door: Door) -> None:
     code, message = await door.refused(*door.header())
     assert code == NODE_REVOKED
     assert "join token" in message
+
+
+async def test_a_key_that_was_replaced_counts_no_more(door: Door) -> None:
+    """What is remembered of a node is compared with the database at every request."""
+    await door.knock(*door.header())
+    kid = door.host.control.kid
+    new = tokens.SigningKey.generate_ec(kid)
+    async with door.database.transaction() as connection:
+        changed = update(nodes).values(control_jwk=new.public_jwk())
+        await connection.execute(changed.where(nodes.c.control_kid == kid))
+
+    assert (await door.refused(*door.header()))[0] == NODE_UNKNOWN
+    door.host.control = new
+    assert (await door.knock(*door.header())).node_id == door.host.node_id
+
+
+async def test_a_node_that_is_gone_is_unknown_at_once(door: Door) -> None:
+    await door.knock(*door.header())
+    async with door.database.transaction() as connection:
+        await connection.execute(delete(nodes).where(nodes.c.id == door.host.node_id))
+
+    assert (await door.refused(*door.header()))[0] == NODE_UNKNOWN
 
 
 async def test_only_the_nodes_own_key_learns_that_it_is_revoked(door: Door) -> None:

@@ -209,14 +209,23 @@ async def _enrolled_before(
     return Enrolled(NodeId(node["id"]), name, node["region"], node["identity_jwk"]["kid"])
 
 
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A node's control key, as it was in the database, and parsed."""
+
+    node_id: str
+    jwk: dict[str, Any]
+    keys: tokens.PublicKeys
+
+
 class NodeAuthenticator:
     """Verifies nodes' requests. One per server; `app.state.node_authenticator`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        # Of each node the key that it signed with last, parsed: one entry a node, replaced with its key.
-        self._parsed: dict[str, tuple[dict[str, Any], tokens.PublicKeys]] = {}
+        # The key that each node signed with last, by `kid`. Used once the database says that it still counts.
+        self._known: dict[str, _Key] = {}
         self._pruned_at: datetime | None = None
 
     async def authenticate(
@@ -239,37 +248,41 @@ class NodeAuthenticator:
             raise _refused("The node's request token is malformed.") from error
         if not _KID.fullmatch(kid):
             raise _refused("The `kid` of the node's request token is malformed.")
-        async with self._database.read() as connection:
-            statement = select(nodes).where(nodes.c.control_kid == kid)
-            node = (await connection.execute(statement)).mappings().one_or_none()
-        if node is None:
-            raise NotAuthenticated(
-                "The key that signed this request is no node's: enrol the node.", code=NODE_UNKNOWN
-            )
-        keys = self._keys_of(node["id"], node["control_jwk"])
+        key = self._known.get(kid) or await self._look_up(kid)
         try:
             claims = tokens.verify_node_request(
-                token, keys, method=method, path=path, body=body, now=now
+                token, key.keys, method=method, path=path, body=body, now=now
             )
         except tokens.TokenRefused as error:
+            self._known.pop(
+                kid, None
+            )  # should the database hold another key by now, it is read next
             raise _refused(_explain(error, now)) from error
-        if claims["iss"] != node["id"]:
+        if claims["iss"] != key.node_id:
             raise _refused("The request names another node than the one that signed it.")
-        # Said only to who holds the node's key.
-        if node["revoked_at"] is not None:
-            raise NotAuthenticated(
-                "This node has been revoked: enrol it anew with a join token.", code=NODE_REVOKED
-            )
-        if not await self._is_first(node["id"], claims["jti"], now):
-            raise _refused("This request was accepted before: sign a new one.")
+        # Who holds no key gets no further: looking is all that a stranger makes the database do.
+        async with self._database.transaction() as connection:
+            node = await _node_of(connection, kid)
+            if node is None or (node["id"], node["control_jwk"]) != (key.node_id, key.jwk):
+                self._known.pop(kid, None)
+                raise _unknown()
+            if node["revoked_at"] is not None:
+                raise NotAuthenticated(
+                    "This node has been revoked: enrol it anew with a join token.",
+                    code=NODE_REVOKED,
+                )
+            if not await self._is_first(connection, node["id"], claims["jti"], now):
+                raise _refused("This request was accepted before: sign a new one.")
         return NodeCaller(NodeId(node["id"]), node["name"], node["region"])
 
-    def _keys_of(self, node_id: str, jwk: dict[str, Any]) -> tokens.PublicKeys:
-        """The key in the database just now; parsing is what is saved."""
-        known = self._parsed.get(node_id)
-        if known is None or known[0] != jwk:
-            known = self._parsed[node_id] = (jwk, tokens.PublicKeys([jwk]))
-        return known[1]
+    async def _look_up(self, kid: str) -> _Key:
+        async with self._database.read() as connection:
+            node = await _node_of(connection, kid)
+        if node is None:
+            raise _unknown()
+        jwk = node["control_jwk"]
+        key = self._known[kid] = _Key(node["id"], jwk, tokens.PublicKeys([jwk]))
+        return key
 
     def _is_prune_due(self, now: datetime) -> bool:
         """At most once a second; a clock that was set back does not stop it."""
@@ -279,23 +292,36 @@ class NodeAuthenticator:
         self._pruned_at = now
         return True
 
-    async def _is_first(self, node_id: str, jti: Any, now: datetime) -> bool:
+    async def _is_first(
+        self, connection: AsyncConnection, node_id: str, jti: Any, now: datetime
+    ) -> bool:
         """Remember the request. Whether it had not been remembered before."""
-        r = node_requests.c
-        # Skipping what another transaction prunes: two of them must not wait for each other.
-        stale = (
-            select(r.id)
-            .where(r.expires_at < now)
-            .order_by(r.expires_at)
-            .limit(_PRUNE_AT_MOST)
-            .with_for_update(skip_locked=True)
-        )
+        if self._is_prune_due(now):
+            r = node_requests.c
+            # Skipping what another transaction prunes: two of them must not wait for each other.
+            stale = (
+                select(r.id)
+                .where(r.expires_at < now)
+                .order_by(r.expires_at)
+                .limit(_PRUNE_AT_MOST)
+                .with_for_update(skip_locked=True)
+            )
+            await connection.execute(delete(node_requests).where(r.id.in_(stale)))
         row = {"id": _sha256(json.dumps([node_id, jti])), "expires_at": now + REQUESTS_KEPT}
-        async with self._database.transaction() as connection:
-            if self._is_prune_due(now):
-                await connection.execute(delete(node_requests).where(r.id.in_(stale)))
-            new = await connection.execute(insert_new(connection, node_requests).values(row))
-            return new.first() is not None
+        new = await connection.execute(insert_new(connection, node_requests).values(row))
+        return new.first() is not None
+
+
+async def _node_of(connection: AsyncConnection, kid: str) -> RowMapping | None:
+    """The node whose control key has this `kid`."""
+    statement = select(nodes).where(nodes.c.control_kid == kid)
+    return (await connection.execute(statement)).mappings().one_or_none()
+
+
+def _unknown() -> NotAuthenticated:
+    return NotAuthenticated(
+        "The key that signed this request is no node's: enrol the node.", code=NODE_UNKNOWN
+    )
 
 
 def _refused(message: str) -> NotAuthenticated:
