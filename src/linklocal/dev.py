@@ -113,7 +113,7 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         url = f"http://{_reachable(host)}:{port}"
         async with (
             build(settings, clock, url=url, dev=True, traces=traces) as control,
-            serving(_for_tests(control, faults), sock),
+            serving(_for_tests(control, faults, folder), sock),
         ):
             api_key, made = await _first_start(control, folder)
             node = build_node(
@@ -147,10 +147,11 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
     (folder / "dev.json").unlink(missing_ok=True)
 
 
-def _for_tests(control: ControlPlane, faults: Faults) -> FastAPI:
+def _for_tests(control: ControlPlane, faults: Faults, folder: Path) -> FastAPI:
     """The server with what makes it a test double, before anything of the server's own."""
     app = control.app
-    app.include_router(testing_routes(control, faults))
+    workers = NodeSettings(state_dir=folder / "node").workers
+    app.include_router(testing_routes(control, faults, workers=workers))
     # First come, first served: these answer in place of routes that are there already.
     app.router.routes[:0] = keys_routes(control, faults).routes
     return app

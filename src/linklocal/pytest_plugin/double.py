@@ -85,6 +85,11 @@ class Linklocal:
         self._names = itertools.count(1)
         self._vpc: VpcV1 | None = None
 
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header of a call as Administrator, for HTTP clients of the test's own."""
+        return {"Authorization": self._http.headers["Authorization"]}
+
     def __enter__(self) -> Linklocal:
         form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self.api_key}
         token = self.request("POST", "/identity/token", data=form)["access_token"]

@@ -28,17 +28,6 @@ Kind = Literal[
     "key-rotated",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-# What each kind does, for people: the command line and its reference show these.
-MEANINGS: Final[dict[Kind, str]] = {
-    "latency": "The answer comes `seconds` later.",
-    "429": "The call is refused for its rate, with `Retry-After: retry_after`.",
-    "500": "The call fails.",
-    "truncated-body": "The connection ends in the middle of the answer's body.",
-    "expired-token": "Identity tokens count as expired: those shown are refused, new ones are too old.",
-    "clock-offset": "The service's clock is ahead by `seconds`, or behind if they are negative.",
-    "profile-unlinked": "No trusted profile is linked: the exchange for an IAM token is refused.",
-    "key-rotated": "Identity tokens are signed with another key; those of the key before are refused.",
-}
 PREFIX: Final = "is.metadata."
 # As the OpenAPI document of the metadata API and, behind `is.metadata.`, the audit's actions call them.
 OPERATIONS: Final = tuple(dict.fromkeys(route.operation.removeprefix(PREFIX) for route in ROUTES))

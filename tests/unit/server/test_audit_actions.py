@@ -34,6 +34,12 @@ NO_CHANGE = {"/identity/introspect"}
         ("POST", "/v1/profiles", "iam-identity.account-profile.create"),
         ("DELETE", "/v1/profiles/{p}/links/{l}", "iam-identity.profile-link.delete"),
         ("DELETE", "/v1/apikeys/{id}/lock", "iam-identity.user-apikey.update"),
+        # Of `linklocal dev` only, so that the test below does not see them.
+        ("POST", "/linklocal/v1/faults", "linklocal.fault.create"),
+        ("DELETE", "/linklocal/v1/faults", "linklocal.fault.delete"),
+        ("DELETE", "/linklocal/v1/faults/{id}", "linklocal.fault.delete"),
+        ("PUT", "/linklocal/v1/checkpoint", "linklocal.checkpoint.update"),
+        ("POST", "/linklocal/v1/checkpoint/restore", "linklocal.checkpoint.restore"),
     ],
 )
 def test_names_of_the_contract(method: str, path: str, action: str) -> None:
