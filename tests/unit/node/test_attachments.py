@@ -10,6 +10,7 @@ import pytest
 from linklocal.document import MetadataService
 from linklocal.ids import InstanceId
 from linklocal.node.attachments import Attachments, PortAttachment, port_is_taken
+from linklocal.node.places import DevicePlace, NamespacePlace, from_record
 from linklocal.node.sockets import NotAttached, hop_limit
 
 A, B, C = (InstanceId(f"0717_{n}") for n in "abc")
@@ -127,3 +128,21 @@ def test_the_socket_listens_with_the_hop_limit_and_without_delay(
         with pytest.raises(NotAttached, match="something else listens there"):
             PortAttachment(port).listen(settings)
     assert not port_is_taken(port)
+
+
+@pytest.mark.parametrize("label", ["", "oci:web"])
+def test_a_place_is_remembered_with_its_label(tmp_path: Path, label: str) -> None:
+    first = attachments(tmp_path)
+    first.add(NamespacePlace("1", A, path="/run/netns/blue", label=label))
+    first.add(DevicePlace("2", B, device="tap0", label=label))
+
+    again = attachments(tmp_path).placed()
+
+    assert sorted((place.id, place.label) for place in again) == [("1", label), ("2", label)]
+
+
+def test_a_record_of_before_there_were_labels_is_read() -> None:
+    record = DevicePlace("2", B, device="tap0").record()
+    assert record is not None
+    del record["label"]
+    assert from_record(record).label == ""
