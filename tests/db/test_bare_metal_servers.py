@@ -20,7 +20,7 @@ from ibm_vpc.vpc_v1 import (
     BareMetalServerProfileCollection,
     VirtualNetworkInterface,
 )
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from linklocal.iam.tables import profile_links
 from linklocal.iam.trusted_profiles.assuming import able_to_assume
@@ -28,6 +28,7 @@ from linklocal.ids import InstanceId, NodeId
 from linklocal.store.engine import Database
 from linklocal.vpc.bare_metal_servers.routes import bare_metal_server_routes
 from linklocal.vpc.bare_metal_servers.service import BareMetalServerService
+from linklocal.vpc.images.tables import images
 from linklocal.vpc.instances.routes import instance_routes
 from linklocal.vpc.keys.routes import key_routes
 from linklocal.vpc.keys.service import KeyService
@@ -222,6 +223,18 @@ async def test_every_problem_of_a_body_is_told(region: Region, api: httpx.AsyncC
     assert errors(older) == [("bad_field", "primary_network_interface")]
     assert errors(no_limit) == [("bad_field", "metadata_service.response_hop_limit")]
     assert errors(taken) == [("validation_unique_failed", "name")]
+
+
+async def test_what_its_image_allows(region: Region, api: httpx.AsyncClient) -> None:
+    allowed = {**r.ALLOWED, "bare_metal_server": "enable_secure_boot"}
+    async with region.database.transaction() as connection:
+        of_image = update(images).where(images.c.id == r.IMAGE)
+        await connection.execute(of_image.values(allowed_use=allowed))
+    refused = await api.post(SERVERS, json=body())
+    made = await create(api, enable_secure_boot=True)
+
+    assert errors(refused) == [("bad_field", "initialization.image")]
+    assert made["enable_secure_boot"] is True
 
 
 async def test_its_default_profile_is_linked_and_replaced(

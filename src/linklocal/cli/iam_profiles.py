@@ -166,7 +166,7 @@ def _link_rows(link: dict[str, Any]) -> list[tuple[str, object]]:
 @click.command("trusted-profile-link-create")
 @PROFILE
 @click.option("--name", metavar="LINK", help="Name of the link.")
-@click.option("--cr-type", required=True, help="Kind of compute resource: VSI.")
+@click.option("--cr-type", required=True, help="VSI for an instance, BMS for a bare metal server.")
 @click.option("--link-crn", required=True, metavar="CRN", help="CRN of the instance.")
 @click.option("--link-namespace", metavar="NAMESPACE", help="Of a pod; not for instances.")
 @click.option("--link-name", metavar="NAME", help="Of a service account; not for instances.")
@@ -291,7 +291,9 @@ RULE_TYPE = click.option(
 @click.option("--name", metavar="RULE", help="Name of the rule.")
 @RULE_TYPE
 @_conditions(required=True)
-@click.option("--cr-type", default="VSI", help="Kind of compute resource. (default: VSI)")
+@click.option(
+    "--cr-type", default="VSI", help="VSI for instances, BMS for bare metal servers. (default: VSI)"
+)
 @iam_command
 def rule_create(
     run: Iam, profile: str, name: str | None, kind: str, conditions: tuple[str, ...], cr_type: str

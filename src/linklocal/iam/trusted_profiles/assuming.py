@@ -51,7 +51,7 @@ async def able_to_assume(
         .order_by(p.instance_id)
     )
     able = []
-    for id, claims in (await connection.execute(placed)).tuples():
+    for id, claims in await connection.execute(placed):
         crn = str(claims["iaas"]["crn"])
         kind = cr_type_of(crn)
         if (kind, crn) in linked:

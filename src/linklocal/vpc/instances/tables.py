@@ -60,7 +60,8 @@ instances = Table(
 )
 
 deleted_instances = Table(
-    "deleted_instances",  # what GET shows until the node acknowledged the delete; pruned on later writes
+    # What GET shows until the node acknowledged the delete; pruned on later writes. Bare metal servers, too.
+    "deleted_instances",
     metadata,
     Column("id", String(64), primary_key=True),
     Column("account_id", String(32), nullable=False),
