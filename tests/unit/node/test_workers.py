@@ -170,18 +170,20 @@ async def test_a_change_is_acknowledged_when_its_worker_enforces_it(
             await Guest(gone).read(tokens[two])
 
 
-async def test_https_and_refusals_of_the_server_come_from_workers_too(
+async def test_https_seeds_and_refusals_of_the_server_come_from_workers_too(
     server: FakeServer, tmp_path: Path
 ) -> None:
     server.refusals["iam_tokens"] = Refused(400, "profile_not_linked", "There is no such link.")
     await server.put(*(document(id, protocol="https") for id in IDS[:2]))
-    async with running(settings(tmp_path, server, workers=2)) as node:
+    async with running(settings(tmp_path, server, workers=2, nocloud=True)) as node:
         await node.ready()
         await node.until(lambda status: not status["instance_faults"])
         context = ssl.create_default_context(cadata=pem(server.ca))
         at = await addresses(node)
         guest = Guest(at[IDS[0]], context)
         token = await guest.token()
+        status, seed = await guest.ask("GET", "/nocloud/meta-data")
+        assert (status, seed["instance-id"]) == (200, IDS[0])
         status, refusal = await guest.ask(
             "POST",
             "/identity/v1/iam_tokens?version=2025-08-26",
