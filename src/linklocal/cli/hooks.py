@@ -6,7 +6,6 @@ guest is not attached. `deploy/hooks` has what is installed where.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from linklocal.cli.options import state_dir_option
 from linklocal.errors import OperatorError
 
 F = TypeVar("F", bound=Callable[..., Any])
+STANDARD_INPUT = 0  # the descriptor: an engine may have closed it, and then there is no sys.stdin
 
 
 def hook_options(command: F) -> F:
@@ -55,7 +55,7 @@ def oci(state_dir: Path | None, wait: float, optional: bool) -> None:
     from linklocal.node import guests, hooking
 
     with _one_line(must=not optional):
-        guest = guests.of_oci_state(hooking.read_input(sys.stdin.fileno()))
+        guest = guests.of_oci_state(hooking.read_input(STANDARD_INPUT))
         if guest is not None:
             _take(state_dir, guest, wait)
 
@@ -87,7 +87,7 @@ def libvirt(
         return
     # A failure at `reconnect` would have libvirt kill a guest that runs.
     with _one_line(must=not optional and operation == "started"):
-        xml = hooking.read_input(sys.stdin.fileno())
+        xml = hooking.read_input(STANDARD_INPUT)
         guest = guests.of_libvirt_domain(domain, operation, xml)
         if guest is not None:
             _take(state_dir, guest, wait)

@@ -28,16 +28,20 @@ T = TypeVar("T")
 def read_input(descriptor: int, seconds: float = INPUT_SECONDS) -> bytes:
     """Everything up to the end of a pipe or file. Raises OperatorError when that does not come in time."""
     deadline, read = time.monotonic() + seconds, bytearray()
-    while len(read) <= INPUT_MOST:
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            break
-        data = os.read(descriptor, 65_536)
-        if not data:
-            return bytes(read)
-        read += data
+    why = f"does not end within {seconds:g} s and {INPUT_MOST} bytes"
+    try:
+        while len(read) <= INPUT_MOST:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                break
+            data = os.read(descriptor, 65_536)
+            if not data:
+                return bytes(read)
+            read += data
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
     raise OperatorError(
-        f"Standard input does not end within {seconds:g} s and {INPUT_MOST} bytes.",
+        f"Standard input {why}.",
         "Let what runs the container run this: it writes who the guest is there.",
     )
 

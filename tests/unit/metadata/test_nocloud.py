@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from fakes.documents import KEY, USER_DATA, bare_metal_document, full_document
 from fakes.upstream import FakeUpstream
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.metadata.harness import Instance, assert_refused
 
 from linklocal.document import InstanceDocument, MetadataService
@@ -110,3 +112,21 @@ def test_a_bare_metal_server_has_no_metadata_and_no_seed() -> None:
     answer = handle(Request("GET", "/nocloud/meta-data"), served, FakeUpstream())
     assert isinstance(answer, Response)
     assert_refused(answer, 404, "not_found")
+
+
+SEED = with_seed()
+
+
+@given(
+    st.sampled_from(["GET", "PUT", "HEAD", "x"]),
+    st.one_of(st.sampled_from(NAMES), st.text(max_size=12)),
+    st.text(max_size=12),
+)
+def test_whatever_is_asked_there_is_answered(method: str, name: str, query: str) -> None:
+    """A file of the seed, or a refusal with an envelope; never a file to what was not asked for one."""
+    answer = SEED.send(Request(method, f"/nocloud/{name}", query))
+    if answer.status == 200:
+        assert method == "GET"
+        assert name in NAMES
+    else:
+        assert json.loads(answer.body)["errors"][0]["code"] == answer.reason

@@ -157,6 +157,14 @@ def test_input_that_does_not_end_is_given_up() -> None:
     os.close(writing)
 
 
+def test_input_that_is_closed_is_told() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.close(writing)
+    with pytest.raises(OperatorError, match=r"cannot be read: Bad file descriptor"):
+        hooking.read_input(reading)
+
+
 def test_input_without_measure_is_given_up() -> None:
     with Path("/dev/zero").open("rb") as endless, pytest.raises(OperatorError):
         hooking.read_input(endless.fileno())
