@@ -1,7 +1,7 @@
 """What `linklocal doctor` concludes: facts -> the first thing that is wrong and the command that mends it.
 
 Pure: `doctor.py` gathers the facts and prints. The order of the checks is the way that a call of a guest
-depends on: server, token, instance, node, setting, listener, trusted profile.
+depends on: server, token, node, instance, setting, listener, trusted profile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Facts:
     """What was seen. None: it could not be seen, because of something that is found before it.
 
     `local_dev`: whether a `linklocal dev` of this machine answers and could be used in place of the session.
-    `nodes`: the operator's list; `node`, `attachments`: the local node's `/v1/status`, `/v1/attachments`.
+    `nodes`: the operator's list; `node`, `attachments`: the local node's `/v1/status`, `/v1/attachments`;
+    `node_dir`: its folder, `joined`: whether a node was there, `node_pid`, `unit`: its process, and the
+    systemd unit of that. `port_owner`: the process that has the instance's loopback port instead.
     `probe`: what the instance's listener answered without a token: a status, or `refused`, `timeout`,
     `untrusted`. `links`: of the default trusted profile; None when it has none.
     """
@@ -36,6 +38,11 @@ class Facts:
     api: str = ""
     source: str = ""
     state_dir: str = ""
+    node_dir: str = ""
+    joined: bool = False
+    node_pid: int | None = None
+    unit: str | None = None
+    port_owner: int | None = None
     damaged: str | None = None
     logged_in: bool = True
     local_dev: bool = False
@@ -61,9 +68,11 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     yield from _session(facts)
     if facts.server_up and facts.instance is not None and facts.links is None:
         yield from _profile(facts, facts.instance)  # its second step needs a stopped instance
+    yield from _node(facts)
+    if facts.server_up and facts.instance is not None:
+        yield from _listener(facts, facts.instance)
     if facts.server_up:
         yield from _instance(facts)
-    yield from _node(facts)
     if facts.server_up and facts.instance is not None:
         yield from _service(facts, facts.instance)
         yield from _profile(facts, facts.instance)
@@ -90,6 +99,7 @@ def _session(facts: Facts) -> Iterator[Finding]:
             dev
             if facts.source.startswith("linklocal dev")
             else f"linklocal server --state-dir {facts.state_dir}"
+            + (f" --port {port}" if port else "")
         )
         yield Finding("server-down", f"The server at {facts.api} does not answer.", mend)
     elif facts.key_refused is not None:
@@ -120,31 +130,47 @@ def _instance(facts: Facts) -> Iterator[Finding]:
     elif instance["status"] != "running":
         said = "; ".join(reasons.values()) or "its node has not acknowledged yet"
         yield Finding(
-            "not-running", f"{name} is {instance['status']}: {said}.", "linklocal node status"
+            "not-running", f"{name} is {instance['status']}: {said}.", "linklocal node list"
         )
+
+
+def _start(facts: Facts, more: str = "") -> str:
+    """The command that starts this host's node again, in place of the one that runs."""
+    if facts.node_pid is not None and facts.source.startswith("linklocal dev"):
+        # The node is in the dev's process: wait for its end, as it holds the folder until then.
+        port = urlsplit(facts.api).port
+        again = f"linklocal dev --state-dir {facts.state_dir}" + (f" --port {port}" if port else "")
+        return f"kill {facts.node_pid}; tail --pid {facts.node_pid} -f /dev/null; {again}"
+    if facts.unit is not None and not more:
+        return f"systemctl restart {facts.unit}"
+    replace = "" if facts.node is None else " --replace"
+    server = f" --server-url {facts.api}" if facts.api else ""
+    return f"linklocal node run{replace} --state-dir {facts.node_dir}{server}{more}"
 
 
 def _node(facts: Facts) -> Iterator[Finding]:
     node = facts.node
-    if node is None and facts.source in ("login", "environment"):
+    if node is None and not facts.joined and facts.source in ("login", "environment"):
         return  # the nodes are on other hosts: what they report is all that is known here
     if node is None:
         yield Finding(
-            "no-node", f"No node runs with the state folder {facts.state_dir}.",
-            f"linklocal node run --state-dir {facts.state_dir}",
-        )  # fmt: skip
+            "no-node", f"No node runs with the state folder {facts.node_dir}.", _start(facts)
+        )
         return
     server = node["server"]
     if server is not None and server["revoked"]:
         yield Finding(
-            "node-revoked", f"Node {node['name']} is revoked.", "linklocal node join-token"
+            "node-revoked",
+            f"Node {node['name']} is revoked. Let it join anew, then place its instances.",
+            _start(facts, ' --join-token "$(linklocal node join-token)"'),
         )
+    if server is not None and facts.server_up and not server["connected"]:
+        yield Finding(
+            "node-cut-off", f"The node does not reach {server['url']}: {server['fault']}", _start(facts)
+        )  # fmt: skip
     if node["refusing_because_of_age"]:
         yield Finding("node-too-old", "The node has not heard the server for too long and refuses calls.",
-                      "linklocal node status")  # fmt: skip
-    if server is not None and facts.server_up and not server["connected"]:
-        yield Finding("node-cut-off", f"The node does not reach {server['url']}: {server['fault']}",
-                      "linklocal node status")  # fmt: skip
+                      _start(facts))  # fmt: skip
     skew = server["clock_skew_seconds"] if server is not None else None
     if skew is not None and abs(skew) > SKEW_MOST:
         yield Finding(
@@ -152,14 +178,32 @@ def _node(facts: Facts) -> Iterator[Finding]:
             f"The clocks of node and server are {abs(skew):.0f} s apart.",
             "timedatectl set-ntp true",
         )
-    known = {item["id"]: item for item in facts.nodes or []}
-    if node["node_id"] in known and node["applied_revision"] < known[node["node_id"]]["revision"]:
+    if behind(facts):
+        known = {item["id"]: item for item in facts.nodes or []}
         yield Finding(
             "behind", f"The node is at revision {node['applied_revision']} of "
-            f"{known[node['node_id']]['revision']}.", "linklocal node status",
+            f"{known[node['node_id']]['revision']}.", _start(facts),
         )  # fmt: skip
     for about, fault in node["node_faults"].items():
-        yield Finding("node-fault", f"{about}: {fault}", "linklocal node status")
+        yield Finding("node-fault", f"{about}: {fault}", _start(facts))
+
+
+def behind(facts: Facts) -> bool:
+    """Whether the local node has not applied what the server has for it."""
+    if facts.node is None:
+        return False
+    wanted = {item["id"]: item["revision"] for item in facts.nodes or []}
+    return bool(facts.node["applied_revision"] < wanted.get(facts.node["node_id"], 0))
+
+
+def _listener(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
+    fault = (facts.node or {}).get("instance_faults", {}).get(instance["id"])
+    if fault is None:
+        return
+    owner = facts.port_owner
+    mend = f"kill {owner}" if owner is not None else _start(facts)
+    who = "" if owner is None else f" It is process {owner}."
+    yield Finding("listener-fault", f"The listener of {instance['name']}: {fault}{who}", mend)
 
 
 def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
@@ -167,9 +211,6 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     if not setting["enabled"]:
         yield Finding("disabled", f"The metadata service of {name} is disabled.",
                       f"linklocal is instance-update {name} --metadata-service true")  # fmt: skip
-    fault = (facts.node or {}).get("instance_faults", {}).get(instance["id"])
-    if fault is not None:
-        yield Finding("listener-fault", f"The listener of {name}: {fault}", "linklocal node status")
     placed = [item for item in facts.attachments if item["instance"] == instance["id"]]
     for item in placed:
         if item["fault"] is not None:
@@ -192,14 +233,14 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
         ]
         if wrong:
             yield Finding("setting-not-applied", f"At the listener of {name}, {', '.join(wrong)}.",
-                          "linklocal node status")  # fmt: skip
+                          _start(facts))  # fmt: skip
     address = attached[0]["address"]
     if facts.probe == "untrusted":
         yield Finding("tls-untrusted", f"The certificate of {address} is not of this server's root.",
-                      "linklocal ca tls")  # fmt: skip
+                      _start(facts))  # fmt: skip
     elif isinstance(facts.probe, str):
         yield Finding(f"listener-{facts.probe}", f"{address} does not answer ({facts.probe}).",
-                      "linklocal node status")  # fmt: skip
+                      _start(facts))  # fmt: skip
 
 
 def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,14 +17,16 @@ from urllib.parse import urlsplit
 import click
 
 from linklocal.cli.completion import instance_names
-from linklocal.cli.diagnosis import Facts, Finding, diagnose, diagnose_guest
+from linklocal.cli.diagnosis import Facts, Finding, behind, diagnose, diagnose_guest
 from linklocal.cli.environment import environment
 from linklocal.cli.options import session_option
 from linklocal.cli.output import cell
+from linklocal.cli.processes import listening_process, unit_of
 from linklocal.cli.session import Session, current
 from linklocal.errors import OperatorError
 
 SECONDS = 3.0
+POLL_SECONDS = 0.2
 PAGE = "version=2024-11-12&generation=2"
 
 
@@ -171,11 +174,26 @@ class Survey:
                 self.facts.key_refused = str(answer.json().get("errorMessage", answer.status_code))
 
     def _look_at_node(self, folder: Path) -> None:
-        from linklocal.node.local_api import fetch
+        from linklocal.node.replacing import running_process
 
         # `linklocal dev` keeps its node in a folder of its own below the state folder.
         inside = folder / "node"
         node = inside if inside.is_dir() else folder
+        facts = self.facts
+        facts.node_dir, facts.joined = str(node), (node / "node.json").exists()
+        deadline = time.monotonic() + SECONDS
+        self._read_node(node)
+        # A change of a moment ago is no fault: the node may be about to apply it.
+        while behind(facts) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            self._read_node(node)
+        if facts.node is not None:
+            facts.node_pid = running_process(node)
+            facts.unit = unit_of(facts.node_pid)
+
+    def _read_node(self, node: Path) -> None:
+        from linklocal.node.local_api import fetch
+
         try:
             self.facts.node = fetch(node, "/v1/status")
             self.facts.attachments = fetch(node, "/v1/attachments")
@@ -211,6 +229,14 @@ class Survey:
             for a in self.facts.attachments
             if a["instance"] == instance["id"] and a["fault"] is None
         ]
+        self.facts.port_owner = next(
+            (
+                listening_process(int(item["where"].rpartition(":")[2]))
+                for item in self.facts.attachments
+                if item["instance"] == instance["id"] and item["kind"] == "port" and item["fault"]
+            ),
+            None,
+        )
         if attached and attached[0]["kind"] == "port":
             address = attached[0]["address"]
             roots = self._roots() if address.startswith("https:") else None

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from linklocal.cli.is_.instance import confirm
-from linklocal.cli.options import given, output_option, state_dir_option
+from linklocal.cli.options import given, output_option, session_option, state_dir_option
 from linklocal.cli.output import print_json, print_table
 
 
@@ -53,6 +53,7 @@ def node() -> None:
     default=None,
     help="Serve each instance a seed for cloud-init at /nocloud/. It asks for no token.",
 )
+@click.option("--replace", is_flag=True, help="End the node that runs in this folder first.")
 def run(
     state_dir: Path | None,
     server_url: str | None,
@@ -63,6 +64,7 @@ def run(
     workers: int | None,
     instance_rate: float | None,
     nocloud: bool | None,
+    replace: bool,
 ) -> None:
     """Run the agent that serves metadata to the instances on this host.
 
@@ -88,6 +90,10 @@ def run(
             nocloud=nocloud,
         )
     )
+    if replace:
+        from linklocal.node.replacing import end_running
+
+        end_running(settings.state_dir)
     run_node(settings)
 
 
@@ -221,7 +227,7 @@ def status(state_dir: Path | None) -> None:
 
 
 @node.command("join-token")
-@state_dir_option
+@session_option
 @click.option("--name", help="The only node name that may use it.")
 def join_token(state_dir: Path | None, name: str | None) -> None:
     """Make a token with which one new node can join, within an hour.
@@ -235,7 +241,7 @@ def join_token(state_dir: Path | None, name: str | None) -> None:
 
 
 @node.command("list")
-@state_dir_option
+@session_option
 @output_option
 def list_(state_dir: Path | None, output: str | None) -> None:
     """The nodes that this server knows.
@@ -254,7 +260,7 @@ def list_(state_dir: Path | None, output: str | None) -> None:
 
 
 @node.command()
-@state_dir_option
+@session_option
 @click.argument("instance")
 @click.argument("node_name", metavar="NODE")
 def place(state_dir: Path | None, instance: str, node_name: str) -> None:
@@ -269,7 +275,7 @@ def place(state_dir: Path | None, instance: str, node_name: str) -> None:
 
 
 @node.command()
-@state_dir_option
+@session_option
 @click.argument("node_name", metavar="NODE")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 def revoke(state_dir: Path | None, node_name: str, force: bool) -> None:

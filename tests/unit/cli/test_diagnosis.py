@@ -18,8 +18,11 @@ def healthy() -> Facts:
     """A guest's whole way, and nothing wrong with it."""
     return Facts(
         api="http://127.0.0.1:8080",
-        source="linklocal dev in /state",
+        source="environment",
         state_dir="/state",
+        node_dir="/state/node",
+        joined=True,
+        node_pid=42,
         server_up=True,
         typed="vm",
         instance={
@@ -72,39 +75,48 @@ def only(**members: Any) -> Callable[[Facts], None]:
 
 
 Change = Callable[[Facts], None]
+DEV = "linklocal dev in /state"
+RESTART = "linklocal node run --replace --state-dir /state/node --server-url http://127.0.0.1:8080"
 FINDINGS: list[tuple[str, Change, str]] = [
     ("session-damaged", only(damaged="session.json is damaged."), "linklocal logout"),
     ("no-server", only(logged_in=False, api="", server_up=None), "linklocal dev --state-dir /state"),
     ("session-elsewhere", only(server_up=False, source="login", local_dev=True), "linklocal logout"),
-    ("server-down", only(server_up=False), "linklocal dev --state-dir /state --port 8080"),
-    ("server-down", only(server_up=False, source="environment"), "linklocal server --state-dir /state"),
+    ("server-down", only(server_up=False, source=DEV), "linklocal dev --state-dir /state --port 8080"),
+    ("server-down", only(server_up=False), "linklocal server --state-dir /state --port 8080"),
     ("token-refused", only(key_refused="no"), "linklocal login --apikey KEY"),
     ("token-refused", only(key_refused="no", local_dev=True), "linklocal logout"),
     ("profile-gone", only(links=None), "linklocal is instance-stop vm -f --wait"),
     ("no-instance", only(instance=None), "linklocal is instances"),
     ("not-placed", unplaced, "linklocal node place 0717_1 host-1"),
     ("stopped", lambda f: instance(f, status="stopped"), "linklocal is instance-start vm --wait"),
-    ("not-running", lambda f: instance(f, status="starting"), "linklocal node status"),
-    ("no-node", only(node=None), "linklocal node run --state-dir /state"),
-    ("node-revoked", lambda f: of_server(f, revoked=True), "linklocal node join-token"),
-    ("node-too-old", lambda f: node(f, refusing_because_of_age=True), "linklocal node status"),
-    ("node-cut-off", lambda f: of_server(f, connected=False, fault="refused"), "linklocal node status"),
+    ("not-running", lambda f: instance(f, status="starting"), "linklocal node list"),
+    ("no-node", only(node=None), RESTART.replace(" --replace", "")),
+    ("node-revoked", lambda f: of_server(f, revoked=True),
+     f'{RESTART} --join-token "$(linklocal node join-token)"'),
+    ("node-too-old", lambda f: node(f, refusing_because_of_age=True), RESTART),
+    ("node-cut-off", lambda f: of_server(f, connected=False, fault="refused"), RESTART),
     ("clock", lambda f: of_server(f, clock_skew_seconds=-31.0), "timedatectl set-ntp true"),
-    ("behind", lambda f: node(f, applied_revision=6), "linklocal node status"),
-    ("node-fault", lambda f: node(f, node_faults={"tls": "has expired"}), "linklocal node status"),
+    ("behind", lambda f: node(f, applied_revision=6), RESTART),
+    ("node-fault", lambda f: node(f, node_faults={"tls": "has expired"}), RESTART),
     ("disabled", lambda f: instance(f, metadata_service={**SETTING, "enabled": False}),
      "linklocal is instance-update vm --metadata-service true"),
     ("listener-fault",
      lambda f: node(f, instance_faults={"0717_1": "127.0.0.1:8775: something else listens there"}),
-     "linklocal node status"),
+     RESTART),
     ("attachment-gone", lambda f: f.attachments[0].update(fault="blue is gone.", address=None),
      "linklocal node detach 0717_1 --id port"),
+    ("listener-fault",
+     lambda f: (setattr(f, "port_owner", 7), node(f, instance_faults={"0717_1": "taken."}))[1], "kill 7"),
+    ("behind", lambda f: (setattr(f, "unit", "linklocal-node.service"), node(f, applied_revision=6))[1],
+     "systemctl restart linklocal-node.service"),
+    ("behind", lambda f: (setattr(f, "source", DEV), node(f, applied_revision=6))[1],
+     "kill 42; tail --pid 42 -f /dev/null; linklocal dev --state-dir /state --port 8080"),
     ("not-attached", only(attachments=[]), "linklocal node attach vm --help"),
     ("setting-not-applied", lambda f: f.attachments[0].update(response_hop_limit=2),
-     "linklocal node status"),
-    ("tls-untrusted", only(probe="untrusted"), "linklocal ca tls"),
-    ("listener-timeout", only(probe="timeout"), "linklocal node status"),
-    ("listener-refused", only(probe="refused"), "linklocal node status"),
+     RESTART),
+    ("tls-untrusted", only(probe="untrusted"), RESTART),
+    ("listener-timeout", only(probe="timeout"), RESTART),
+    ("listener-refused", only(probe="refused"), RESTART),
     ("profile-not-linked", only(links=[]),
      f"linklocal iam trusted-profile-link-create Profile-1 --name vm --cr-type VSI --link-crn {CRN}"),
 ]  # fmt: skip
@@ -161,7 +173,7 @@ def test_a_rule_is_as_good_as_a_link() -> None:
 
 def test_nodes_of_other_hosts_are_no_fault_here() -> None:
     facts = healthy()
-    facts.node, facts.attachments, facts.source = None, [], "login"
+    facts.node, facts.attachments, facts.source, facts.joined = None, [], "login", False
     assert diagnose(facts) is None
 
 
