@@ -37,19 +37,22 @@ def run(folder: Path, *command: str) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_the_python_program_and_the_page_about_testing(tmp_path: Path) -> None:
-    """Its own tests and those of the page, in one session: nothing of one may reach the other."""
+def test_the_python_program_and_what_the_pages_say_about_testing(tmp_path: Path) -> None:
+    """Its own tests and those of README and docs/testing.md, in one session: nothing of one may reach the other."""
     folder = tmp_path / "app"
     shutil.copytree(EXAMPLES / "python-app", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    readme = (
+        (ROOT / "README.md").read_text().partition("## In your tests\n")[2].partition("\n## ")[0]
+    )
     page = (ROOT / "docs" / "testing.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", readme + page, flags=re.DOTALL)
     for number, block in enumerate(blocks):
         (folder / f"test_page_{number}.py").write_text(block)
 
     said = run(folder, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
     written = sum(len(re.findall(r"^def test_", block, flags=re.MULTILINE)) for block in blocks)
-    assert (len(blocks), written) == (2, 3)
+    assert (len(blocks), written) == (3, 4)
     own = 9
     assert f"{own + written} passed" in said
 

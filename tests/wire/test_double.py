@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import ssl
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,10 +16,7 @@ from ibm_cloud_sdk_core.authenticators import IAMAuthenticator
 from ibm_vpc import VpcV1
 
 from linklocal.cli.main import cli
-from linklocal.clock import SystemClock
 from linklocal.pytest_plugin.double import Instance, Linklocal, Refused
-from linklocal.server.app import build
-from linklocal.settings import ServerSettings
 from linklocal.tokens import PublicKeys, unverified_header
 
 VERSION = {"version": "2025-08-26"}
@@ -196,15 +192,6 @@ def test_the_command_line(linklocal: Linklocal, linklocal_instance: Instance) ->
     assert token(linklocal_instance).status_code == 200
     run(linklocal, "fault", "remove", "--all")
     assert linklocal.faults() == []
-
-
-async def test_a_server_in_production_has_none_of_it(tmp_path: Path) -> None:
-    settings = ServerSettings(state_dir=tmp_path)
-    async with build(settings, SystemClock(), url="http://api.test", dev=False) as control:
-        paths = {getattr(route, "path", "") for route in control.app.routes}
-
-    assert "/linklocal/v1/nodes" in paths
-    assert not paths & {FAULTS, f"{FAULTS}/{{id}}", CHECKPOINT, f"{CHECKPOINT}/restore"}
 
 
 # --- between two tests -------------------------------------------------------------------------

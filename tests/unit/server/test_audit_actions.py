@@ -46,8 +46,8 @@ def test_names_of_the_contract(method: str, path: str, action: str) -> None:
     assert action_of(method, path) == action
 
 
-async def test_every_operation_has_an_action(tmp_path: Path) -> None:
-    """A path that is added without one fails here."""
+async def test_every_operation_has_an_action_and_none_is_a_test_doubles(tmp_path: Path) -> None:
+    """A path that is added without one fails here. Faults and checkpoints are `linklocal dev`'s alone."""
     settings = ServerSettings(state_dir=tmp_path)
     async with build(settings, SystemClock(), url="http://api.test", dev=False) as control:
         paths = control.app.openapi()["paths"]
@@ -58,3 +58,6 @@ async def test_every_operation_has_an_action(tmp_path: Path) -> None:
         if action_of(method.upper(), path) is None
     }
     assert nameless <= NO_EVENTS | BY_GRANT | NO_CHANGE
+    operators = {path for path in paths if path.startswith("/linklocal/v1/")}
+    assert "/linklocal/v1/nodes" in operators
+    assert not [path for path in operators if "fault" in path or "checkpoint" in path]
