@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import (
@@ -41,6 +41,20 @@ from linklocal.tokens import (
 )
 
 By = Literal["id", "crn", "name"]
+
+# What every exchange asks. Made once: to build a statement takes longer than to run it.
+_PLACED = (
+    select(placements, nodes.c.identity_jwk, nodes.c.revoked_at)
+    .join_from(placements, nodes, placements.c.node_id == nodes.c.id)
+    .where(placements.c.instance_id == bindparam("instance"))
+)
+_DOCUMENT = select(documents.c.document).where(documents.c.instance_id == bindparam("instance"))
+_PROFILE = select(trusted_profiles).where(trusted_profiles.c.id == bindparam("profile"))
+_LINK = select(profile_links.c.id).where(
+    profile_links.c.profile_id == bindparam("profile"),
+    profile_links.c.cr_type == bindparam("type"),
+    profile_links.c.crn == bindparam("crn"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +181,12 @@ async def exchange(
 
 
 async def _placement(connection: AsyncConnection, instance_id: str) -> Row[Any] | None:
-    statement = (
-        select(placements, nodes.c.identity_jwk, nodes.c.revoked_at)
-        .join_from(placements, nodes, placements.c.node_id == nodes.c.id)
-        .where(placements.c.instance_id == instance_id)
-    )
-    return (await connection.execute(statement)).one_or_none()
+    return (await connection.execute(_PLACED, {"instance": instance_id})).one_or_none()
 
 
 async def _default_profile_id(connection: AsyncConnection, instance_id: str) -> str | None:
     """From the document that the server itself rendered (metadata contract 5.2)."""
-    text = await connection.scalar(
-        select(documents.c.document).where(documents.c.instance_id == instance_id)
-    )
+    text = await connection.scalar(_DOCUMENT, {"instance": instance_id})
     if text is None:
         return None
     initialization = json.loads(text)["metadata"]["initialization"]
@@ -196,14 +203,13 @@ async def _find(
         value = profile_id_of(selector.value)
     if value is None or not storable(value):
         return None
-    statement = select(trusted_profiles)
     if selector.by == "name":
-        statement = statement.where(
+        named = select(trusted_profiles).where(
             profiles.name == value, profiles.account_id == resource.account_id
         )
+        row = (await connection.execute(named)).one_or_none()
     else:
-        statement = statement.where(profiles.id == value)
-    row = (await connection.execute(statement)).one_or_none()
+        row = (await connection.execute(_PROFILE, {"profile": value})).one_or_none()
     if row is not None and selector.by == "crn":
         # The account in the CRN must be the profile's own.
         return row if profile_id_of(selector.value, row.account_id) else None
@@ -215,12 +221,8 @@ async def _may_take_on(
 ) -> bool:
     """A link with the instance's CRN, or a rule that its claims meet (own account only)."""
     cr_type = cr_type_of(resource.crn)
-    link = select(profile_links.c.id).where(
-        profile_links.c.profile_id == profile.id,
-        profile_links.c.cr_type == cr_type,
-        profile_links.c.crn == resource.crn,
-    )
-    if await connection.scalar(link) is not None:
+    wanted = {"profile": profile.id, "type": cr_type, "crn": resource.crn}
+    if await connection.scalar(_LINK, wanted) is not None:
         return True
     if profile.account_id != resource.account_id:
         return False

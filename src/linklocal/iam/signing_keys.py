@@ -38,6 +38,13 @@ TOKEN_LIFE = 3600  # seconds that an access token lives
 RETIRED_LIFE = timedelta(seconds=TOKEN_LIFE + 300)
 UNKNOWN_KEY_INTERVAL = 1.0  # seconds between two reads caused by unknown keys
 REFRESH_INTERVAL = 60.0  # seconds after which the keys are read again in any case
+# Asked at every signature, so made once: to build a statement takes longer than to run it.
+_CURRENT = (
+    select(secrets.c.id)
+    .where(secrets.c.kind == KIND, secrets.c.retired_at.is_(None))
+    .order_by(secrets.c.created_at.desc(), secrets.c.id)
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class SigningKeys:
 
         Raises OperatorError when there is none (the database is not set up) or it cannot be unsealed.
         """
-        kid = await connection.scalar(_current())
+        kid = await connection.scalar(_CURRENT)
         if kid is None:
             raise OperatorError(
                 "The database holds no key that signs access tokens.",
@@ -86,7 +93,9 @@ class SigningKeys:
         Raises OperatorError when it does not.
         """
         row = (
-            await connection.execute(select(secrets).where(secrets.c.id == _current_scalar()))
+            await connection.execute(
+                select(secrets).where(secrets.c.id == _CURRENT.scalar_subquery())
+            )
         ).one_or_none()
         if row is None:
             await self._insert(connection)
@@ -221,19 +230,6 @@ def refused_message(error: TokenRefused) -> str:
                 "The access token was not issued by this server, or its key was withdrawn: get a new "
                 "one at this server's /identity/token."
             )
-
-
-def _current() -> Any:
-    return (
-        select(secrets.c.id)
-        .where(secrets.c.kind == KIND, secrets.c.retired_at.is_(None))
-        .order_by(secrets.c.created_at.desc(), secrets.c.id)
-        .limit(1)
-    )
-
-
-def _current_scalar() -> Any:
-    return _current().scalar_subquery()
 
 
 def _context(kid: str) -> str:
