@@ -38,7 +38,7 @@ def run(folder: Path, *command: str) -> str:
 
 @pytest.mark.timeout(300)
 def test_the_python_program_and_what_the_pages_say_about_testing(tmp_path: Path) -> None:
-    """Its own tests and those of README and docs/testing.md, in one session: nothing of one may reach the other."""
+    """Its own tests and those of README and page, in one session: no test may leave anything to another."""
     folder = tmp_path / "app"
     shutil.copytree(EXAMPLES / "python-app", folder, ignore=shutil.ignore_patterns("__pycache__"))
     readme = (
