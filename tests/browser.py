@@ -120,6 +120,19 @@ class Visitor:
         self.page.get_by_role("link", name=name, exact=True).click()
         self.page.get_by_role("heading", name="Metadata", exact=True).wait_for()
 
+    def create(self, name: str) -> str:
+        """Send the form that creates an instance; see it run in the list, go to its details. Its id."""
+        self.page.get_by_role("button", name="Create virtual server instance").click()
+        expect(self.page.get_by_text(f"Created {name}.")).to_be_visible()
+        expect(self.page.get_by_role("row", name=name)).to_contain_text("running")
+        self.page.get_by_role("link", name=name, exact=True).click()
+        self.page.get_by_role("heading", name="Metadata", exact=True).wait_for()
+        return self.page.url.rpartition("/")[2]
+
+    def tab(self, name: str) -> None:
+        """Of an instance's details."""
+        self.page.get_by_role("tab", name=name).click()
+
     def toggle(self, id: str) -> None:
         """The host element's button is covered by its label: people click the switch itself."""
         self.page.locator(f"cds-toggle#{id} .cds--toggle__appearance").click()

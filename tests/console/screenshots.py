@@ -47,6 +47,11 @@ def take(dev: Dev, folder: Path) -> None:
     pages = {
         "instances": "instances",
         "instance": f"instances/{instance}",
+        "networking": f"instances/{instance}#networking",
+        "storage": f"instances/{instance}#storage",
+        "monitoring": f"instances/{instance}#monitoring",
+        "resize": f"instances/{instance}/resize",
+        "create-image": f"instances/{instance}/image",
         "create": "instances/new",
         "reinitialize": f"instances/{instance}/reinitialize",
         "templates": "templates",
@@ -67,6 +72,9 @@ def take(dev: Dev, folder: Path) -> None:
                     visitor.page.screenshot(path=folder / f"sign-in-{scheme}-{width}.png")
                     visitor.sign_in()
                     for name, path in pages.items():
+                        visitor.page.goto(
+                            "about:blank"
+                        )  # another fragment alone would load nothing
                         visitor.page.goto(f"{dev.api}/console/{path}")
                         visitor.page.evaluate("document.fonts.ready")
                         if name == "create":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from html import unescape
 
@@ -60,5 +59,31 @@ def test_a_template_names_what_it_refers_to_in_whatever_way(
         assert f"<dd>{profile['name']}</dd>" in page
         assert "<dt>Auto link</dt><dd>Yes</dd>" in page
         form = text(console, f"/instances/new?template={made['id']}")
-        assert re.search(rf'value="{image["id"]}" selected', form)
-        assert re.search(rf'value="{profile["id"]}" checked', form)
+        assert f'name="image" value="{image["id"]}"' in form
+        assert f'name="profile_id" value="{profile["id"]}"' in form
+        assert f'value="{profile["id"]}" checked' in form
+
+
+def test_where_an_instance_will_be(console: httpx.Client) -> None:
+    form = text(console, "/instances/new")
+    assert "<dt>Geography</dt><dd>North America</dd>" in form
+    assert "<dt>Region</dt><dd>us-south</dd>" in form
+
+
+def test_who_may_link_no_profile_is_told_so(dev: Dev, cloud: Cloud) -> None:
+    """Those who only see profiles would be refused after they filled in the whole form."""
+    cloud.profile()
+    me = cloud.iam.get_api_keys_details(iam_api_key=dev.api_key).result["iam_id"]
+    key = cloud.iam.create_api_key(name=cloud.name("key"), iam_id=me).result
+    for role, service in (("Editor", "is"), ("Viewer", "iam-identity")):
+        cloud.grant(key["id"], role, service, subject="apikey_id")
+    with httpx.Client(base_url=f"{dev.api}/console") as client:
+        client.post("/sign-in", data={"api_key": key["apikey"]})
+        page = text(client, "/instances/new")
+        _, _, rest = page.partition('name="csrf" value="')
+        form = {"csrf": rest.partition('"')[0], "metadata": "on"}
+        part = unescape(client.post("/instances/new/part?part=metadata", data=form).text)
+
+    assert "secure-toggle" in part
+    assert "iam-identity.profile.linkToResource" in part
+    assert "Select a trusted profile" not in part

@@ -52,14 +52,50 @@ def test_a_vpc_a_subnet_and_a_key_are_made_without_losing_the_form(
     expect(page.get_by_role("checkbox", name=key)).to_be_checked()
     expect(page.get_by_label("Name (required)")).to_have_value(name)
 
-    page.get_by_role("button", name="Create virtual server instance").click()
-    page.get_by_role("heading", name="Metadata", exact=True).wait_for()
-    instance = cloud.vpc.get_instance(page.url.split("?")[0].rpartition("/")[2]).result
+    instance = cloud.vpc.get_instance(visitor.create(name)).result
     interface = instance["primary_network_interface"]
     keys = cloud.vpc.get_instance_initialization(instance["id"]).result["keys"]
     assert (instance["vpc"]["name"], interface["subnet"]["name"]) == (network, f"{network}-a")
     assert instance["resource_group"]["name"] == "Default"
     assert [one["name"] for one in keys] == [key]
+
+
+def test_an_image_and_a_profile_are_changed_in_panels(visitor: Visitor, cloud: Cloud) -> None:
+    """By the panel's button alone: what was picked before Cancel or Escape is not chosen."""
+    page = visitor.page
+    other = cloud.vpc.list_images().result["images"][1]["name"]
+    visitor.instances()
+    page.get_by_role("link", name="Create").click()
+    page.get_by_label("Name (required)").fill(name := cloud.name("vm"))
+    first = page.locator("#image-part strong").inner_text()
+    found = []
+    for leave in (
+        page.get_by_role("button", name="Cancel").click,
+        lambda: page.keyboard.press("Escape"),
+        page.get_by_role("button", name="Select image").click,
+    ):
+        expect(page.locator("#image-part strong")).to_have_text(first)
+        page.get_by_role("button", name="Change image").click()
+        expect(page.get_by_role("radio", name=first, exact=True)).to_be_checked()
+        page.get_by_label(other, exact=True).check()
+        found += visitor.axe() + visitor.wide()
+        leave()
+    expect(page.locator("#image-part strong")).to_have_text(other)
+    page.get_by_role("button", name="Change profile").click()
+    visitor.look("light", 400)
+    found += visitor.axe() + visitor.wide()
+    visitor.look("light")
+    page.get_by_label("cx2-2x4").check()
+    page.get_by_role("button", name="Select profile").click()
+    expect(page.locator("#profile-part")).to_contain_text("2 vCPUs, 4 GiB")
+    page.get_by_role("button", name="Create a data volume").click()
+    page.get_by_label("Data volume 1").fill("20")
+
+    instance = cloud.vpc.get_instance(visitor.create(name)).result
+
+    assert (instance["image"]["name"], instance["profile"]["name"]) == (other, "cx2-2x4")
+    assert len(instance["volume_attachments"]) == 2
+    assert not found, "\n".join(found)
 
 
 def test_reinitializing_changes_the_default_trusted_profile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,17 +33,18 @@ def oldest(cloud: Cloud) -> Iterator[dict[str, str]]:
     """Names of a VPC (with a subnet) and a profile (the last by name), with a hundred others before each."""
     vpc = network(cloud)
     profile = cloud.iam.create_profile(name=cloud.name("zz"), account_id=cloud.account_id).result
-    vpcs = [cloud.vpc.create_vpc(name=cloud.name("many")).result["id"] for _ in range(MANY)]
-    profiles = [
-        cloud.iam.create_profile(name=cloud.name("many"), account_id=cloud.account_id).result["id"]
-        for _ in range(MANY)
-    ]
-    network(cloud)
-    yield {"vpc": vpc["name"], "profile": profile["name"]}
-    for id in vpcs:
-        cloud.vpc.delete_vpc(id)
-    for id in profiles:
-        cloud.iam.delete_profile(profile_id=id)
+    with ThreadPoolExecutor(4) as at_once:
+        names = [cloud.name("many") for _ in range(MANY)]
+        vpcs = list(at_once.map(lambda name: cloud.vpc.create_vpc(name=name), names))
+        profiles = list(
+            at_once.map(
+                lambda name: cloud.iam.create_profile(name=name, account_id=cloud.account_id), names
+            )
+        )
+        network(cloud)
+        yield {"vpc": vpc["name"], "profile": profile["name"]}
+        list(at_once.map(lambda made: cloud.vpc.delete_vpc(made.result["id"]), vpcs))
+        list(at_once.map(lambda made: cloud.iam.delete_profile(made.result["id"]), profiles))
 
 
 def test_lists_go_on_and_are_searched_as_a_whole(visitor: Visitor, oldest: dict[str, str]) -> None:
@@ -70,7 +72,7 @@ def test_menus_reach_all_by_a_search(
     page = visitor.page
     visitor.instances()
     page.get_by_role("link", name="Create").click()
-    page.get_by_label("Name (required)").fill(cloud.name("vm"))
+    page.get_by_label("Name (required)").fill(name := cloud.name("vm"))
     expect(page.locator("#vpc option", has_text=oldest["vpc"])).to_have_count(0)
     expect(page.locator("#vpc option", has_text="search for others")).to_have_count(1)
     page.get_by_label("Search Virtual private cloud by name").fill(oldest["vpc"])
@@ -84,10 +86,8 @@ def test_menus_reach_all_by_a_search(
     page.get_by_label(oldest["profile"]).check()
     page.get_by_role("button", name="Select trusted profile").click()
     expect(page.locator("cds-toggle#auto-link-toggle")).to_be_visible()
-    page.get_by_role("button", name="Create virtual server instance").click()
+    id = visitor.create(name)
 
-    page.get_by_role("heading", name="Metadata", exact=True).wait_for()
-    id = page.url.split("?")[0].rpartition("/")[2]
     profile = cloud.vpc.get_instance_initialization(id).result["default_trusted_profile"]
     assert cloud.vpc.get_instance(id).result["vpc"]["name"] == oldest["vpc"]
     assert cloud.iam.get_profile(profile["target"]["id"]).result["name"] == oldest["profile"]

@@ -30,14 +30,6 @@ def create(visitor: Visitor, name: str) -> None:
     visitor.page.get_by_label("Name (required)").fill(name)
 
 
-def created(visitor: Visitor, cloud: Cloud) -> str:
-    visitor.page.get_by_role("button", name="Create virtual server instance").click()
-    visitor.page.get_by_role("heading", name="Metadata", exact=True).wait_for()
-    id = visitor.page.url.split("?")[0].rpartition("/")[2]
-    cloud.wait(id, "running")
-    return id
-
-
 def test_enable_and_disable_on_an_existing_instance(
     visitor: Visitor, cloud: Cloud, dev: Dev
 ) -> None:
@@ -135,7 +127,7 @@ def test_provisioning_with_everything(visitor: Visitor, cloud: Cloud, dev: Dev) 
     shows(visitor, "auto-link-toggle", True)
     shows(visitor, "secure-toggle", True)
 
-    id = created(visitor, cloud)
+    id = visitor.create(name)
 
     assert service(cloud, id) == (True, "https", 2)
     started = cloud.vpc.get_instance_initialization(id).result["default_trusted_profile"]
@@ -163,7 +155,7 @@ def test_provisioning_without_auto_link(visitor: Visitor, cloud: Cloud, dev: Dev
     visitor.toggle("auto-link-toggle")
     shows(visitor, "auto-link-toggle", False)
 
-    id = created(visitor, cloud)
+    id = visitor.create(name)
 
     assert cloud.links(profile["id"]) == []
     started = cloud.vpc.get_instance_initialization(id).result["default_trusted_profile"]
@@ -184,7 +176,7 @@ def test_provisioning_without_auto_link(visitor: Visitor, cloud: Cloud, dev: Dev
 
 def test_metadata_off_leaves_the_settings_out(visitor: Visitor, cloud: Cloud, dev: Dev) -> None:
     """*Get sample API call* shows what is on the form, and the same is sent."""
-    create(visitor, cloud.name("vm"))
+    create(visitor, name := cloud.name("vm"))
     visitor.page.get_by_role("button", name="Get sample API call").click()
     expect(visitor.page.locator("#sample-curl")).to_contain_text("/v1/instances?version=")
     assert "metadata_service" not in visitor.page.inner_text("#sample-text")
@@ -201,7 +193,7 @@ def test_metadata_off_leaves_the_settings_out(visitor: Visitor, cloud: Cloud, de
     visitor.toggle("metadata-toggle")
     expect(visitor.page.locator("cds-toggle#secure-toggle")).to_have_count(0)
 
-    id = created(visitor, cloud)
+    id = visitor.create(name)
 
     assert service(cloud, id) == (False, "http", 1)
     assert Guest(dev, id).token("http") == 403
@@ -222,8 +214,8 @@ def test_templates_hold_the_setting_and_cannot_change_it(
 
     visitor.page.get_by_role("link", name="Create virtual server instance").click()
     shows(visitor, "metadata-toggle", True)
-    visitor.page.get_by_label("Name (required)").fill(cloud.name("vm"))
-    id = created(visitor, cloud)
+    visitor.page.get_by_label("Name (required)").fill(name := cloud.name("vm"))
+    id = visitor.create(name)
 
     assert service(cloud, id) == (True, "http", 4)
     assert Guest(dev, id).token("http") == 200
@@ -295,6 +287,7 @@ def test_calls_appear_and_say_what_would_break(visitor: Visitor, cloud: Cloud, d
     instance = cloud.create(metadata_service={"enabled": True, "response_hop_limit": 2})
     guest = Guest(dev, instance["id"])
     visitor.details(instance["name"])
+    visitor.tab("Monitoring")
     expect(visitor.page.get_by_text("Nothing has called in the last hour.")).to_be_visible()
 
     guest.read()
@@ -302,7 +295,11 @@ def test_calls_appear_and_say_what_would_break(visitor: Visitor, cloud: Cloud, d
     calls = visitor.page.locator("#calls")
     expect(calls).to_contain_text("GET /metadata/v1/instance")
     expect(calls).to_contain_text("2 answered")
+    expect(visitor.page.locator("#monitoring")).to_contain_text("2 answered")
     visitor.page.reload()
+    expect(calls).to_be_visible()  # the tab is in the address
+    visitor.tab("Overview")
+    expect(visitor.page.locator("#monitoring")).to_contain_text("GET /metadata/v1/instance")
     expect(visitor.page.locator("#secure-form")).to_contain_text(
         "2 of the 2 calls answered in the last hour would have failed"
     )

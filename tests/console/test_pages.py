@@ -43,6 +43,8 @@ def own_pages(cloud: Cloud) -> list[str]:
     return [
         f"instances/{demo}",
         f"instances/{demo}/reinitialize",
+        f"instances/{demo}/resize",
+        f"instances/{demo}/image",
         f"templates/{template['id']}",
         f"profiles/{profile['id']}",
     ]
@@ -73,6 +75,9 @@ def test_every_page_is_clean(visit: Callable[..., Visitor], cloud: Cloud) -> Non
             visitor.toggle("metadata-toggle")
             visitor.page.locator("cds-toggle#secure-toggle").wait_for()
         found += found_in_every_look(visitor)
+        for tab in visitor.page.get_by_role("tab").all()[1:]:
+            tab.click()
+            found += [*visitor.axe(), *visitor.wide()]
 
     visitor.page.get_by_role("button", name="Navigation Menu").click()
     found += found_in_every_look(visitor)
@@ -140,6 +145,76 @@ def test_search_narrows_the_list_as_one_types(visitor: Visitor, cloud: Cloud) ->
     expect(page.get_by_role("link", name="demo", exact=True)).to_have_count(0)
     cloud.vpc.create_instance_action(one["id"], type="stop")
     expect(page.get_by_role("row", name=one["name"])).to_contain_text("stopped")
+
+
+def test_renaming_and_resizing_from_the_list(visitor: Visitor, cloud: Cloud) -> None:
+    """Rename asks in a dialog and leaves people in the list; a new profile is chosen on a page."""
+    instance, page = cloud.create(), visitor.page
+    visitor.expected = {409}
+    visitor.instances()
+    page.get_by_label(f"Actions of {instance['name']}").click()
+    page.get_by_role("button", name="Rename").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("New name").fill(name := cloud.name("renamed"))
+    dialog.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("heading", name="Virtual server instances for VPC")).to_be_visible()
+
+    row = page.get_by_role("row", name=name)
+    row.get_by_label(f"Actions of {name}").click()
+    row.get_by_role("link", name="Resize").click()
+    expect(page.get_by_label("(now)")).to_be_checked()
+    page.get_by_label("mx2-2x16").check()
+    page.get_by_role("button", name="Resize").click()
+    expect(page.locator(".notice.bad")).to_contain_text("stop it first")
+    cloud.vpc.create_instance_action(instance["id"], type="stop")
+    cloud.wait(instance["id"], "stopped")
+    page.get_by_role("button", name="Resize").click()
+    expect(page.get_by_text("Resized to mx2-2x16.")).to_be_visible()
+
+    now = cloud.vpc.get_instance(instance["id"]).result
+    assert (now["name"], now["profile"]["name"], now["memory"]) == (name, "mx2-2x16", 16)
+
+
+def test_an_image_is_created_of_a_stopped_instance(visitor: Visitor, cloud: Cloud) -> None:
+    instance, page = cloud.create(), visitor.page
+    visitor.expected = {409}
+    visitor.details(instance["name"])
+    page.get_by_label(f"Actions of {instance['name']}").click()
+    page.get_by_role("link", name="Create image").click()
+    page.get_by_label("Name").fill(name := cloud.name("image"))
+    page.get_by_role("button", name="Create image").click()
+    expect(page.locator(".notice.bad")).to_contain_text("stop it first")
+    cloud.vpc.create_instance_action(instance["id"], type="stop")
+    cloud.wait(instance["id"], "stopped")
+
+    page.get_by_role("button", name="Create image").click()
+
+    expect(page.get_by_role("rowheader", name=name)).to_be_visible()
+    (image,) = cloud.vpc.list_images(name=name).result["images"]
+    source = cloud.vpc.get_image(instance["image"]["id"]).result
+    assert image["operating_system"] == source["operating_system"]
+
+
+def test_tabs_and_the_toggle_of_resilience(visitor: Visitor, cloud: Cloud) -> None:
+    """Arrow keys go from tab to tab, and the address keeps which one is shown."""
+    instance, page = cloud.create(), visitor.page
+    visitor.details(instance["name"])
+    visitor.toggle("restart")
+    policy = {"host_failure": "stop", "preemption": "stop"}
+    until(lambda: cloud.vpc.get_instance(instance["id"]).result["availability_policy"] == policy)
+
+    visitor.tab_to("Overview")
+    for name in ("Networking", "Storage", "Monitoring", "Overview", "Networking"):
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("tab", name=name)).to_be_focused()
+        expect(page.get_by_role("tabpanel")).to_have_count(1)
+        expect(page.get_by_role("tabpanel", name=name)).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Network interfaces")).to_be_visible()
+    page.go_back()
+    visitor.details(instance["name"])
+    page.get_by_role("link", name="All calls").click()
+    expect(page.get_by_role("tabpanel", name="Monitoring")).to_be_visible()
 
 
 def test_rename_and_delete_ask_first(visitor: Visitor, cloud: Cloud) -> None:
@@ -284,8 +359,7 @@ def test_what_was_typed_comes_back_after_the_time_of_a_session(
         expect(page.get_by_label("User data")).to_have_value("#!/bin/sh\necho typed")
         expect(page.locator("cds-number-input#hop-limit input")).to_have_value("5")
         assert not found, found
-    page.get_by_role("button", name="Create virtual server instance").click()
-    page.get_by_role("heading", name=name).first.wait_for()
+    visitor.create(name)
     made = cloud.vpc.list_instances(name=name).result["instances"]
     assert [one["metadata_service"]["response_hop_limit"] for one in made] == [5]
 

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from fakes.clock import FakeClock
+from starlette.types import Message, Receive, Scope, Send
 
 from linklocal.console.sessions import COOKIE, LONGEST, REMEMBERED
 from linklocal.console.typed import TypedForms
@@ -130,14 +131,29 @@ async def test_a_session_is_renewed_until_its_time_is_over(console: Console) -> 
 async def test_a_stream_ends_to_be_opened_again_with_a_renewed_session(console: Console) -> None:
     """A stream cannot set a cookie once it has begun."""
     await console.sign_in()
-    for renewed in (False, True):
-        stream = asyncio.create_task(console.http.get("/console/instances/events"))
-        _, running = await asyncio.wait([stream], timeout=0.2)
-        assert running
-        console.clock.advance(TOKEN_LIFE)
-        answer = await asyncio.wait_for(stream, 30)
-        assert answer.text.startswith(": here")
-        assert ("set-cookie" in answer.headers) == renewed
+    begun = asyncio.Event()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message.get("body"):
+                begun.set()
+            await send(message)
+
+        await console.control.app(scope, receive, sending)
+
+    transport = httpx.ASGITransport(watched)
+    cookies = console.http.cookies
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://api.test", cookies=cookies
+    ) as browser:
+        for renewed in (False, True):
+            begun.clear()
+            stream = asyncio.create_task(browser.get("/console/instances/events"))
+            await asyncio.wait_for(begun.wait(), 30)
+            console.clock.advance(TOKEN_LIFE)
+            answer = await asyncio.wait_for(stream, 30)
+            assert answer.text.startswith(": here")
+            assert ("set-cookie" in answer.headers) == renewed
 
 
 async def test_logins_and_renewals_are_recorded_as_the_apis(console: Console) -> None:
@@ -203,6 +219,9 @@ FORMS = {
     },
     "templates/new": {"name": "typed-name", "user_data": "#!typed"},
     "instances/new/part": {"name": "typed-name", "user_data": "#!typed"},
+    "instances/new/key": {"name": "typed-name", "new_key_public_key": "ssh-ed25519 typed"},
+    "instances/new/vpc": {"name": "typed-name", "new_vpc_name": "typed-vpc"},
+    "templates/new/subnet": {"name": "typed-name", "new_subnet_name": "typed-subnet"},
 }
 
 
@@ -226,6 +245,8 @@ async def test_what_was_typed_when_the_session_ended_comes_back(console: Console
         for name, value in typed.items():
             assert value == "on" or escape(value, quote=False) in filled.text, (path, name)
         assert ("secure-toggle" in filled.text) == ("metadata" in typed)
+        panels = re.findall(r'<dialog id="new-(\w+)".* data-shown>', filled.text)
+        assert panels == [of for of in ("key", "vpc", "subnet") if path.endswith(f"/{of}")]
 
     async with console.control.database.read() as connection:
         found = await console.control.events.query(connection, limit=100)
@@ -269,7 +290,7 @@ async def test_a_new_name_that_was_typed_comes_back(console: Console) -> None:
     fields = {"csrf": hidden(back, "csrf"), "typed": hidden(back, "typed")}
     page = await console.http.post(path, data=fields)
 
-    assert '<dialog id="rename" open' in page.text
+    assert '<dialog id="rename" data-shown' in page.text
     assert hidden(page, "name") == "typed-name"
     assert "<h1>kept</h1>" in page.text
 

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from linklocal.console.access import AccessPages
 from linklocal.console.creating import CreatePages
 from linklocal.console.events import EventPages
+from linklocal.console.instance_actions import InstanceActions
 from linklocal.console.instance_templates import TemplatePages
 from linklocal.console.instances import InstancePages
 from linklocal.console.menus import Menus
@@ -62,14 +63,15 @@ def build_console(
         problems_of=problems_of,
         typed=TypedForms(iam.sealer, clock),
     )
-    menus = Menus(pages, services)
+    menus, instances = Menus(pages, services), InstancePages(pages, services)
     routes: list[BaseRoute] = [
         Mount("/static", StaticFiles(directory=STATIC)),
         *SignInPages(pages, codes).routes(),
         *EventPages(pages, services).routes(),
         *menus.routes(),
         *CreatePages(pages, services, menus).routes(),
-        *InstancePages(pages, services).routes(),
+        *instances.routes(),
+        *InstanceActions(pages, services, instances).routes(),
         *ReinitializePages(pages, services, menus).routes(),
         *ReportPages(pages, services).routes(),
         *TemplatePages(pages, services).routes(),

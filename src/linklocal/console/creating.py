@@ -23,17 +23,32 @@ from linklocal.vpc.instances.model import InstancePrototype
 from linklocal.vpc.keys.model import KeyPrototype
 from linklocal.vpc.network.subnets.model import SubnetPrototype
 from linklocal.vpc.network.vpcs.model import VpcPrototype
-from linklocal.vpc.profiles.catalog import PROFILES
 from linklocal.vpc.resource_groups import resource_groups_of
 from linklocal.vpc.templates.model import TemplatePrototype
 
+LINK = "iam-identity.profile.linkToResource"  # what an instance with a profile takes
+# By the first part of a region's name; a region that is called otherwise is shown without.
+_GEOGRAPHIES = {
+    "us": "North America",
+    "ca": "North America",
+    "br": "South America",
+    "eu": "Europe",
+    "jp": "Asia Pacific",
+    "au": "Asia Pacific",
+    "in": "Asia Pacific",
+}
 Model = TypeVar("Model", bound=BaseModel)
 _PARTS = {
+    "image": "part_create_image.html",
+    "profile": "part_create_profile.html",
     "keys": "part_create_keys.html",
     "metadata": "part_create_metadata.html",
     "network": "part_create_network.html",
     "volumes": "part_create_volumes.html",
 }
+
+
+_PICKED = ("image", "profile", "profile_id")  # fields that are chosen in a panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +83,10 @@ class CreatePages:
                 Route(
                     f"{path}/new/sample", change(page.sample, refill=page.again), methods=["POST"]
                 ),
-                Route(
-                    f"{path}/new/key",
-                    change(page.key, "POST /v1/keys", refill=page.again),
-                    methods=["POST"],
-                ),
-                Route(
-                    f"{path}/new/vpc",
-                    change(page.vpc, "POST /v1/vpcs", refill=page.again),
-                    methods=["POST"],
-                ),
-                Route(
-                    f"{path}/new/subnet",
-                    change(page.subnet, "POST /v1/subnets", refill=page.again),
-                    methods=["POST"],
-                ),
             ]
+            for of, add in (("key", page.key), ("vpc", page.vpc), ("subnet", page.subnet)):
+                refilled = change(add, f"POST /v1/{of}s", refill=page.again)
+                made.append(Route(f"{path}/new/{of}", refilled, methods=["POST"]))
         return made
 
     async def values(
@@ -97,26 +100,25 @@ class CreatePages:
         vpc = vpcs.chosen or (vpcs.options[0].value if vpcs.options else "")
         async with services.context.database.read() as connection:
             groups = await resource_groups_of(connection, caller)
-        profiles, problem = await self._trusted_profiles(visit, form.get("profile_id"))
-        chosen = (option for option in profiles.options if option.value == profiles.chosen)
+        trusted, problem = await self._trusted_profiles(visit, form.get("profile_id"))
         return {
             "kind": kind,
             "form": form,
             "said": said,
             "added": added or Added(),
             "region": services.context.region.name,
+            "geography": _GEOGRAPHIES.get(services.context.region.name.partition("-")[0], ""),
             "zones": zones,
             "zone": zone,
             "resource_groups": groups,
-            "image_menu": await menus.images(caller, form.get("image")),
-            "profiles": PROFILES,
+            "image_menu": (await menus.images(caller, form.get("image"))).with_first(),
+            "profile_menu": menus.profiles(form.get("profile")).with_first(),
             "vpc_menu": replace(vpcs, chosen=vpc),
             "subnet_menu": await menus.subnets(caller, (vpc, zone), form.get("subnet")),
             "keys": await menus.keys(caller),
             "group_menu": await menus.placement_groups(caller, form.get("placement_group")),
-            "profile_menu": profiles,
+            "trusted_menu": trusted,
             "trusted_problem": problem,
-            "chosen": next(chosen, None) if profiles.chosen else None,
             "template": form.get("template"),
             "rows": form.all("data_capacity"),
         }
@@ -124,6 +126,8 @@ class CreatePages:
     async def _trusted_profiles(self, visit: Visit, chosen: str) -> tuple[Menu, str]:
         """The profiles to choose from, or why there are none (contract 6, row 6)."""
         try:
+            async with self._services.iam.database.read() as connection:
+                await self._services.iam.roles.require(connection, visit.caller, LINK)
             menu = await self._menus.trusted_profiles(visit.caller, chosen)
         except NotAuthorized as error:
             return Menu("profile_id", []), error.problems[0].message
@@ -149,8 +153,11 @@ class CreatePages:
     def prototype(self, kind: Kind, body: dict[str, Any]) -> InstancePrototype:
         return self._read(InstancePrototype if kind == "instance" else TemplatePrototype, body)
 
-    async def show(self, visit: Visit, kind: Kind, form: Form, said: Said) -> Response:
-        values = await self.values(visit, kind, form, said)
+    async def show(
+        self, visit: Visit, kind: Kind, form: Form, said: Said, of: str = ""
+    ) -> Response:
+        """The whole form; `of`: the panel that is open in it."""
+        values = await self.values(visit, kind, form, said, Added(of=of))
         return self._pages.render("create.html", visit, said.status, **values)
 
     async def create(self, visit: Visit, kind: Kind) -> Response:
@@ -163,14 +170,17 @@ class CreatePages:
         except DomainError as error:
             return await self.show(visit, kind, visit.form, self._pages.said(error))
         visit.made(made)
-        path = "/instances" if kind == "instance" else "/templates"
-        return self._pages.to(f"{path}/{made['id']}", "Created.")
+        if kind == "instance":  # where its status is seen to become that of a running one
+            return self._pages.to("/instances", f"Created {made['name']}.")
+        return self._pages.to(f"/templates/{made['id']}", "Created.")
 
     async def part(self, visit: Visit, kind: Kind) -> Response:
         """A section of the form again, as what it depends on has changed."""
         form = visit.form
-        if visit.query("chosen") and form.get("profile_id"):
-            form = form.with_values(auto_link=["on"])  # on as soon as a profile is selected
+        if (picked := visit.query("picked")) in _PICKED:
+            form = form.with_values(**{picked: form.all(f"picked_{picked}")})
+            if picked == "profile_id":
+                form = form.with_values(auto_link=["on"])  # as soon as a profile is selected
         values = await self.values(visit, kind, form, Said())
         values["rows"] = [*form.all("data_capacity"), *([""] if visit.query("add") else [])]
         template = _PARTS.get(visit.query("part"), _PARTS["metadata"])
@@ -267,8 +277,9 @@ class _Bound:
         return await self._pages.show(visit, self._kind, form, Said())
 
     async def again(self, visit: Visit) -> Response:
-        """The whole form as it was filled."""
-        return await self._pages.show(visit, self._kind, visit.form, Said())
+        """The whole form as it was filled, with the panel open that was filled last."""
+        of = visit.request.url.path.rpartition("/")[2]
+        return await self._pages.show(visit, self._kind, visit.form, Said(), of)
 
     async def create(self, visit: Visit) -> Response:
         return await self._pages.create(visit, self._kind)

@@ -1,4 +1,7 @@
-"""Pages of instances: list, details with the *Metadata* section, actions. The services decide."""
+"""Pages of instances: the list, and details with the *Metadata* section. The services decide.
+
+What the *Actions* menu of an instance does is in `instance_actions.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from linklocal.console.services import Services
 from linklocal.document import MetadataService, Protocol
 from linklocal.errors import DomainError, NotAuthorized, NotFound
 from linklocal.ids import InstanceId
-from linklocal.vpc.instances.model import InstanceActionPrototype, InstancePatch
+from linklocal.vpc.instances.model import InstancePatch
 from linklocal.vpc.instances.queries import InstanceFilter
 from linklocal.vpc.metadata_service import MAX_HOP_LIMIT, MIN_HOP_LIMIT
 
@@ -45,24 +48,6 @@ class InstancePages:
             Route(f"{one}/preview", get(self.preview)),
             Route(f"{one}/status", get(self.status)),
             Route(f"{one}/calls", get(self.calls)),
-            Route(
-                f"{one}/rename",
-                change(self.rename, "PATCH /v1/instances/{id}", refill=self.details),
-                methods=["POST"],
-            ),
-            Route(
-                f"{one}/action",
-                change(self.act, "POST /v1/instances/{id}/actions"),
-                methods=["POST"],
-            ),
-            Route(
-                f"{one}/restart",
-                change(self.set_restart, "PATCH /v1/instances/{id}"),
-                methods=["POST"],
-            ),
-            Route(
-                f"{one}/delete", change(self.delete, "DELETE /v1/instances/{id}"), methods=["POST"]
-            ),
         ]
 
     # The list
@@ -87,7 +72,10 @@ class InstancePages:
     # One instance
 
     async def details(self, visit: Visit) -> Response:
-        """Contract 6, rows 10 to 13; with a name or hop limit that was typed as the session ended."""
+        """Contract 6, rows 10 to 13; with a name or hop limit that was typed as the session ended.
+
+        IBM's *Reservation* section and *Integrations* tab are of resources that are not offered here.
+        """
         id = visit.path("id")
         instance, _ = await self._services.instances.get(visit.caller, id)
         values = await self._metadata_values(visit, instance)
@@ -130,6 +118,7 @@ class InstancePages:
             "default": default,
             "linked": linked,
             "calls": calls,
+            "swapped": False,
             "flipped": would_break(
                 calls.all, MetadataService(True, other, settings.response_hop_limit), calls.now
             ),
@@ -206,43 +195,4 @@ class InstancePages:
         except NotFound:
             return nothing()
         calls = await calls_of(self._services, instance["id"])
-        return self._pages.render("part_calls.html", visit, calls=calls)
-
-    # Changes
-
-    async def rename(self, visit: Visit) -> Response:
-        return await self._patch(visit, {"name": visit.form.get("name").strip()}, "Renamed.")
-
-    async def set_restart(self, visit: Visit) -> Response:
-        """Host failure auto restart."""
-        policy = "restart" if visit.form.has("restart") else "stop"
-        body = {"availability_policy": {"host_failure": policy}}
-        return await self._patch(visit, body, "Saved.")
-
-    async def _patch(self, visit: Visit, body: dict[str, Any], notice: str) -> Response:
-        id = visit.path("id")
-        try:
-            patch = InstancePatch.model_validate(body)
-        except ValidationError as error:
-            raise self._pages.checked(error) from error
-        instance, _ = await self._services.instances.update(visit.caller, id, patch, None)
-        visit.made(instance)
-        return self._pages.to(f"/instances/{id}", notice)
-
-    async def act(self, visit: Visit) -> Response:
-        """Start, stop, reboot; `force` as a separate choice."""
-        id = visit.path("id")
-        body: dict[str, Any] = {"type": visit.form.get("type")}
-        if visit.form.has("force"):
-            body["force"] = True
-        try:
-            action = InstanceActionPrototype.model_validate(body)
-        except ValidationError as error:
-            raise self._pages.checked(error) from error
-        visit.made(await self._services.instances.act(visit.caller, id, action))
-        back = "/instances" if visit.form.get("back") == "list" else f"/instances/{id}"
-        return self._pages.to(back, f"Asked to {action.type}.")
-
-    async def delete(self, visit: Visit) -> Response:
-        await self._services.instances.delete(visit.caller, visit.path("id"), None)
-        return self._pages.to("/instances", "Deleted.")
+        return self._pages.render("part_calls.html", visit, calls=calls, swapped=True)

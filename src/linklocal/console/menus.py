@@ -7,7 +7,7 @@ it. `GET /menus/{name}` answers with the options of a search. Knows no form.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from linklocal.iam.http import Page as IamPage
 from linklocal.vpc.images.service import ImageFilter
 from linklocal.vpc.network.subnets.service import SubnetFilter
 from linklocal.vpc.paging import MAX_LIMIT, Page
+from linklocal.vpc.profiles.catalog import PROFILES
 from linklocal.vpc.rows import View
 
 # Where a subnet may be: in this VPC and zone.
@@ -39,13 +40,32 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """The options of the field `name`, which one is chosen (empty: none), and whether there are more."""
+    """The options of the field `name`, which one is chosen (empty: none), and whether there are more.
+
+    `optional`: none may be chosen.
+    """
 
     name: str
     options: list[Option]
     chosen: str = ""
     more: bool = False
     search: str = ""
+    optional: bool = False
+
+    @property
+    def text(self) -> str:
+        """What the chosen one is called; empty without one."""
+        return next((one.text for one in self.options if one.value == self.chosen), "")
+
+    @property
+    def note(self) -> str:
+        """What more there is to say of the chosen one."""
+        return next((one.note for one in self.options if one.value == self.chosen), "")
+
+    def with_first(self) -> Menu:
+        """The same; where none is chosen yet, the first one is."""
+        first = self.options[0].value if self.options else ""
+        return replace(self, chosen=self.chosen or first)
 
     @property
     def told(self) -> str:
@@ -69,7 +89,8 @@ class Menus:
         """The options that a search finds, and the one that is chosen."""
         name = visit.path("name")
         search = searched(visit.query(f"{name}_search"))
-        chosen = visit.query(name)
+        picked = bool(visit.query("picked"))
+        chosen = visit.query(f"picked_{name}" if picked else name)
         place = (visit.query("vpc"), visit.query("zone"))
         kinds: dict[str, Callable[[], Awaitable[Menu]]] = {
             "image": lambda: self.images(visit.caller, chosen, search),
@@ -81,8 +102,21 @@ class Menus:
         }
         if name not in kinds:
             raise NotFound("name", name)
-        template = "part_choices.html" if name == "profile_id" else "part_options.html"
-        return self._pages.render(template, visit, menu=await kinds[name]())
+        listed = picked or name == "profile_id"
+        template = "part_choices.html" if listed else "part_options.html"
+        return self._pages.render(template, visit, menu=await kinds[name](), picked=picked)
+
+    def profiles(self, chosen: str) -> Menu:
+        """Instance profiles: there are a few, the same for everybody."""
+        options = [
+            Option(
+                one.name,
+                one.name,
+                f"{one.vcpu_count} vCPUs, {one.memory} GiB, {one.architecture}",
+            )
+            for one in PROFILES
+        ]
+        return Menu("profile", options, chosen)
 
     async def images(self, caller: Caller, chosen: str, search: str = "") -> Menu:
         """Images, with what they demand of an instance."""
@@ -147,9 +181,10 @@ class Menus:
         page = IamPage(size=MAX_LIMIT, sort="name", name_part=search)
         found = await service.list(caller, page)
         more = "more" if found.more else None
-        return await _menu(
+        menu = await _menu(
             "profile_id", found.items, more, option, chosen, search, service.get, caller
         )
+        return replace(menu, optional=True)
 
     async def keys(self, caller: Caller) -> list[View]:
         """All SSH keys of the region, newest first: there are never more than a few hundred."""
