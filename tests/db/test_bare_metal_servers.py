@@ -289,6 +289,18 @@ async def test_it_is_placed_and_moved_like_an_instance(region: Region) -> None:
     assert (await region.published())[id].tokens_valid_after == 2
 
 
+@pytest.mark.differs(
+    "VPC API: console access tokens of bare metal servers",
+    "open a serial or VNC console",
+    "501: use the server's own console",
+)
+async def test_it_has_no_console_here(api: httpx.AsyncClient) -> None:
+    url = f"{SERVERS}/{(await create(api))['id']}"
+    refused = await api.post(f"{url}/console_access_token", json={"console_type": "vnc"})
+
+    assert (refused.status_code, errors(refused)) == (501, [("not_implemented", "console_type")])
+
+
 async def test_its_profiles(api: httpx.AsyncClient) -> None:
     listed = (await api.get("/v1/bare_metal_server/profiles")).json()
     one = listed["profiles"][0]

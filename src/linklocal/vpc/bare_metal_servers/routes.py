@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from linklocal.errors import NotFound, Unsupported
+from linklocal.errors import NotFound, Target, Unsupported
 from linklocal.iam.caller import CurrentCaller
 from linklocal.settings import Region
 from linklocal.vpc.bare_metal_servers import answers, views
@@ -129,7 +129,10 @@ def _add_life_cycle(router: APIRouter, service: BareMetalServerService) -> None:
         caller: CurrentCaller, bare_metal_server_id: str, body: ConsoleAccessTokenPrototype
     ) -> Response:
         await service.record(caller, bare_metal_server_id)
-        raise Unsupported("linklocal runs no consoles: use the server's own.")
+        raise Unsupported(
+            "linklocal runs no consoles: use the server's own.",
+            Target("console_type", value=body.console_type),
+        )
 
 
 def _add_disks(router: APIRouter, service: BareMetalServerService) -> None:
