@@ -71,12 +71,16 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """Seconds to the response, its server CPU; seconds until the last instance has shown the new name."""
+    """Seconds to the response, its server CPU; seconds until the last instance has shown the new name.
+
+    `held`: the longest that another instance's read took meanwhile.
+    """
 
     response: float
     cpu: float
     shown: float
     all_cpu: float
+    held: float
 
 
 def publications(folder: Path, seconds: float) -> Iterator[str]:
@@ -105,7 +109,8 @@ def _told(renames: list[Rename]) -> str:
         f"median of {len(renames)}: response after {median([r.response for r in renames]):.3f} s "
         f"(CPU {median([r.cpu for r in renames]):.3f} s), every instance has shown it "
         f"{median([r.shown for r in renames]):.3f} s after the request "
-        f"(CPU {median([r.all_cpu for r in renames]):.3f} s, its read included)"
+        f"(CPU {median([r.all_cpu for r in renames]):.3f} s, its read included); "
+        f"longest read of another instance meanwhile {median([r.held for r in renames]):.3f} s"
     )
 
 
@@ -197,9 +202,27 @@ async def _rename(
     crowd: Crowd, pid: int, key_id: str, readers: list[Reader], number: int
 ) -> Rename:
     name = f"again-{len(readers)}-{number}"
+    bystander = crowd.lone if readers is crowd.crowd else crowd.crowd[0]
+    held = asyncio.create_task(_longest_read(bystander))
     cpu, begin = cpu_seconds(pid), perf_counter()
     await crowd.api.request("PATCH", f"/v1/keys/{key_id}", {"name": name})
     response, response_cpu = perf_counter() - begin, cpu_seconds(pid) - cpu
     for reader in readers:
         await reader.until(_KEYS, f'"{name}"')
-    return Rename(response, response_cpu, perf_counter() - begin, cpu_seconds(pid) - cpu)
+    shown, shown_cpu = perf_counter() - begin, cpu_seconds(pid) - cpu
+    held.cancel()
+    (longest,) = await asyncio.gather(held)
+    return Rename(response, response_cpu, shown, shown_cpu, longest)
+
+
+async def _longest_read(reader: Reader) -> float:
+    """Read every 5 ms until cancelled; the seconds that the slowest one took."""
+    longest = 0.0
+    try:
+        while True:
+            begin = perf_counter()
+            await reader.until(_INSTANCE, "")
+            longest = max(longest, perf_counter() - begin)
+            await asyncio.sleep(0.005)
+    except asyncio.CancelledError:
+        return longest

@@ -6,6 +6,7 @@ the node's row stays locked until the commit, so revisions of one node become vi
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from linklocal.store.wake import Wake
 TOMBSTONES_KEPT = timedelta(days=7)
 # Rows per IN list; both databases take more, SQLite's older builds only 999.
 CHUNK = 500
+# Documents written as JSON in one go: other requests have their turn in between.
+TURN = 50
 
 
 class FleetPublisher:
@@ -109,15 +112,17 @@ async def _write(
     published: Sequence[InstanceDocument],
     revisions: dict[InstanceId, int],
 ) -> None:
-    rows: list[dict[str, Any]] = [
-        {
+    rows: list[dict[str, Any]] = []
+    for document in published:
+        row = {
             "instance_id": document.instance_id,
             "node_id": node_id,
             "revision": revisions[document.instance_id],
             "document": document.dumps(),
         }
-        for document in published
-    ]
+        rows.append(row)
+        if len(rows) % TURN == 0:
+            await asyncio.sleep(0)
     await connection.execute(
         upsert(connection, documents, ["node_id", "revision", "document"]), rows
     )

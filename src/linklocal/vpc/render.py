@@ -8,6 +8,7 @@ transaction. Shapes: metadata contract 3.1 (claims), 4 and 5 (lists).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -34,8 +35,11 @@ from linklocal.vpc.network.views import (
 from linklocal.vpc.volumes.views import volume_attachment
 
 METADATA_HOST = "api.metadata.cloud.ibm.com"
-# Instances per query: databases bound the parameters of a statement, SQLite's to 32,766.
-CHUNK = 1000
+# Instances per query, and loaded in one go. Databases bound the parameters of a statement, SQLite's
+# to 32,766.
+CHUNK = 250
+# Documents in one go: a rename that a thousand instances show must not hold up every other request.
+TURN = 25
 
 
 async def publish_instances(
@@ -62,7 +66,10 @@ async def render_documents(
     documents: dict[InstanceId, InstanceDocument] = {}
     for chunk in _chunks(list(instance_ids)):
         records = await load(connection, chunk)
-        documents |= {id: render(record) for id, record in records.items()}
+        for id, record in records.items():
+            documents[id] = render(record)
+            if len(documents) % TURN == 0:
+                await asyncio.sleep(0)
         if others := [id for id in chunk if id not in records]:
             servers = await load_bare_metal(connection, others)
             documents |= {id: render_bare_metal(server) for id, server in servers.items()}
