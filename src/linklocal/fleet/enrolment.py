@@ -310,7 +310,7 @@ class NodeAuthenticator:
             )
             await connection.execute(delete(node_requests).where(r.id.in_(stale)))
         row = {"id": _sha256(json.dumps([node_id, jti])), "expires_at": now + REQUESTS_KEPT}
-        new = await connection.execute(insert_new(connection, node_requests).values(row))
+        new = await connection.execute(insert_new(connection, node_requests), row)
         return new.first() is not None
 
 

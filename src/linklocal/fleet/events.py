@@ -84,7 +84,7 @@ class EventStore:
         """
         now = self._clock.now()
         row = {"node_id": node_id, "batch": batch, "received_at": now}
-        new = await connection.execute(insert_new(connection, event_batches).values(row))
+        new = await connection.execute(insert_new(connection, event_batches), row)
         if new.first() is None:
             return False
         named = {event.instance_id for event in batch_events if event.instance_id is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -29,11 +30,18 @@ def upsert(connection: AsyncConnection, table: Table, columns: Sequence[str]) ->
 def insert_new(connection: AsyncConnection, table: Table) -> ReturningInsert[Any]:
     """An insert that leaves a row with the same primary key alone; RETURNING tells whether it was new.
 
-    On PostgreSQL it waits for an uncommitted row of the same key, and so never lets two in.
+    On PostgreSQL it waits for an uncommitted row of the same key, and so never lets two in. Give the row
+    as parameters when it is executed: the statement is one and the same.
     """
+    return _insert_new(connection.dialect.name, table)
+
+
+@cache  # to build it takes as long as to run it
+def _insert_new(dialect: str, table: Table) -> ReturningInsert[Any]:
     keys = list(table.primary_key.columns)
-    if connection.dialect.name == "postgresql":
-        new: Insert = postgresql_insert(table).on_conflict_do_nothing(index_elements=keys)
+    new: Insert
+    if dialect == "postgresql":
+        new = postgresql_insert(table).on_conflict_do_nothing(index_elements=keys)
     else:
         new = sqlite_insert(table).on_conflict_do_nothing(index_elements=keys)
     return new.returning(*keys)
