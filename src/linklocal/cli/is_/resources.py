@@ -76,6 +76,7 @@ class Kind:
         return find(self.items(run), typed, self.noun, self.plural)
 
 
+SHORT = 23  # characters: `SHA256:` and 16 more
 ID_NAME = {"ID": "id", "Name": "name"}
 RG = {"Resource_group": "resource_group.name"}
 
@@ -84,10 +85,23 @@ def _gigabytes(item: dict[str, Any]) -> object:
     return item.get("file", {}).get("size")
 
 
+def _shortened(key: dict[str, Any]) -> object:
+    """Enough of a fingerprint to tell keys apart; `key` shows it whole."""
+    return f"{key['fingerprint'][:SHORT]}..."
+
+
+def _storage(profile: dict[str, Any]) -> object:
+    """Gigabytes of a profile's own disks, for profiles that say how much they have."""
+    sizes = [
+        disk["quantity"].get("value", 0) * disk["size"].get("value", 0) for disk in profile["disks"]
+    ]
+    return sum(sizes) or None
+
+
 KINDS = (
     Kind(
         "key", "keys",
-        columns(**ID_NAME, Type="type", Length="length", FingerPrint="fingerprint", **RG),
+        [*columns(**ID_NAME, Type="type", Length="length"), ("FingerPrint", _shortened), *columns(**RG)],
         "keys", "key", "key", renames=True, deletes=True,
         details=columns(**ID_NAME, CRN="crn", Type="type", Length="length", FingerPrint="fingerprint",
                         Key="public_key", Created="created_at", **RG),
@@ -99,7 +113,8 @@ KINDS = (
                      OS_name="operating_system.display_name", OS_version="operating_system.version"),
             ("File size(GB)", _gigabytes),
             *columns(Visibility="visibility", Encryption="encryption", **RG,
-                     User_Data_Format="user_data_format"),
+                     Catalog_Offering="catalog_offering.version.crn",
+                     User_Data_Format="user_data_format", Remote_Account_ID="remote.account.id"),
         ],
         "images", "image", "image", deletes=True,
         filters={"visibility": "visibility", "status": "status", "user-data-format": "user_data_format",
@@ -140,12 +155,16 @@ KINDS = (
     ),
     Kind(
         "instance-profile", "instance-profiles",
-        columns(Name="name", **{"vCPU_Manufacturer": "vcpu_manufacturer.value"},
-                Architecture="vcpu_architecture.value", Family="family", vCPUs="vcpu_count.value",
-                **{"Memory(GiB)": "memory.value", "Bandwidth(Mbps)": "bandwidth.value",
-                   "Volume_bandwidth(Mbps)": "total_volume_bandwidth.default",
-                   "Min_NIC_Count": "network_interface_count.min",
-                   "Max_NIC_Count": "network_interface_count.max"}),
+        [
+            *columns(Name="name", vCPU_Manufacturer="vcpu_manufacturer.value",
+                     Architecture="vcpu_architecture.value", Family="family", vCPUs="vcpu_count.value",
+                     **{"Memory(GiB)": "memory.value", "Bandwidth(Mbps)": "bandwidth.value",
+                        "Volume_bandwidth(Mbps)": "total_volume_bandwidth.default"},
+                     GPUs="gpu_count.value"),
+            ("Storage(GB)", _storage),
+            *columns(Min_NIC_Count="network_interface_count.min",
+                     Max_NIC_Count="network_interface_count.max"),
+        ],
         "profiles", "instance profile", "instance_profile", grouped=False,
     ),
     Kind(
