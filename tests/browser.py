@@ -35,13 +35,16 @@ FOCUSED = """() => {
 }"""
 WAIT = 30_000  # milliseconds that anything may take: only a test that fails waits so long
 
-# Colours change over some frames: what is seen in between is no colour of the page.
+# Colours change over some frames: what is seen in between is no colour of the page. Nobody waits for it.
 SETTLED = """async () => {
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    const shadows = [...document.querySelectorAll("*")].map((element) => element.shadowRoot);
-    const moving = [document, ...shadows.filter(Boolean)].flatMap((root) => root.getAnimations());
-    const transitions = moving.filter((one) => one instanceof CSSTransition);
-    await Promise.allSettled(transitions.map((one) => one.finished));
+    for (let moving = true; moving; ) {
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        const shadows = [...document.querySelectorAll("*")].map((element) => element.shadowRoot);
+        const all = [document, ...shadows.filter(Boolean)].flatMap((root) => root.getAnimations());
+        const transitions = all.filter((one) => one instanceof CSSTransition);
+        for (const transition of transitions) transition.finish();
+        moving = transitions.length > 0;
+    }
 }"""
 
 
