@@ -66,15 +66,15 @@ def _read(text: str, cpu: float) -> Load:
     return Load(
         rate=float(_find(r"Requests/sec:\s+([\d.]+)", text)),
         requests=requests,
-        p50=_seconds(_find(r"50%\s+(\S+)", text)),
-        p99=_seconds(_find(r"99%\s+(\S+)", text)),
+        p50=_seconds(_find(r"^\s+50%\s+(\S+)", text)),
+        p99=_seconds(_find(r"^\s+99%\s+(\S+)", text)),
         errors=errors,
         cpu=cpu / max(1, requests),
     )
 
 
 def _find(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     if found is None:
         raise RuntimeError(f"wrk printed something else:\n{text}")
     return found[1]
