@@ -87,7 +87,10 @@ async def test_an_instance_gets_a_chain_that_openssl_accepts(
     assert issued["expires_at"] == "2026-11-24T12:10:00Z"
     assert not leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     ca = await root(server, "identity")
-    assert "leaf: OK" in verify(tmp_path, server, ca, issued["certificates"])
+    for purpose in ("sslclient", "sslserver"):  # TLS between two instances has both ends
+        assert "leaf: OK" in verify(
+            tmp_path, server, ca, issued["certificates"], "-purpose", purpose
+        )
     foreign = verify(tmp_path, server, await root(server, "tls"), issued["certificates"])
     assert "leaf: OK" not in foreign
 

@@ -121,10 +121,10 @@ def identity_certificate(
     life: timedelta,
 ) -> x509.Certificate:
     """The request's subject attributes and CN = instance id. Not back-dated: clients renew at 70 % of
-    the life, counted from its beginning."""
+    the life, counted from its beginning. Good for either end of a connection between instances."""
     common_name = x509.NameAttribute(NameOID.COMMON_NAME, instance_id)
     subject = x509.Name([*request.subject, common_name])
-    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     builder = _leaf(issuer, subject, request.key, now, life, usages)
     return builder.sign(issuer.key, hashes.SHA256())
 
