@@ -30,7 +30,7 @@ class Facts:
     `local_dev`: whether a `linklocal dev` of this machine answers and could be used in place of the session.
     `nodes`: the operator's list; `node`, `attachments`: the local node's `/v1/status`, `/v1/attachments`;
     `node_dir`: its folder, `joined`: whether a node was there, `node_pid`, `unit`: its process, and the
-    systemd unit of that. `port_owner`: the process that has the instance's loopback port instead.
+    systemd unit of that. `port_owner`: the process that has an instance's loopback port instead of the node.
     `probe`: what the instance's listener answered without a token: a status, or `refused`, `timeout`,
     `untrusted`. `links`: of the default trusted profile; None when it has none.
     """
@@ -164,7 +164,9 @@ def _node(facts: Facts) -> Iterator[Finding]:
             f"Node {node['name']} is revoked. Let it join anew, then place its instances.",
             _start(facts, ' --join-token "$(linklocal node join-token)"'),
         )
-    if server is not None and facts.server_up and not server["connected"]:
+    # Without a fault it has only just started, and is about to connect.
+    cut_off = server is not None and not server["connected"] and server["fault"] is not None
+    if server is not None and facts.server_up and cut_off:
         yield Finding(
             "node-cut-off", f"The node does not reach {server['url']}: {server['fault']}", _start(facts)
         )  # fmt: skip
@@ -185,7 +187,8 @@ def _node(facts: Facts) -> Iterator[Finding]:
             f"{known[node['node_id']]['revision']}.", _start(facts),
         )  # fmt: skip
     for about, fault in node["node_faults"].items():
-        yield Finding("node-fault", f"{about}: {fault}", _start(facts))
+        mend = _free_port(facts) if about == "attachments" else _start(facts)
+        yield Finding("node-fault", f"{about}: {fault}", mend)
 
 
 def behind(facts: Facts) -> bool:
@@ -200,10 +203,14 @@ def _listener(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     fault = (facts.node or {}).get("instance_faults", {}).get(instance["id"])
     if fault is None:
         return
-    owner = facts.port_owner
-    mend = f"kill {owner}" if owner is not None else _start(facts)
-    who = "" if owner is None else f" It is process {owner}."
-    yield Finding("listener-fault", f"The listener of {instance['name']}: {fault}{who}", mend)
+    yield Finding(
+        "listener-fault", f"The listener of {instance['name']}: {fault}", _free_port(facts)
+    )
+
+
+def _free_port(facts: Facts) -> str:
+    """The node tries again by itself once the process that has the port is gone."""
+    return _start(facts) if facts.port_owner is None else f"kill {facts.port_owner}"
 
 
 def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
@@ -221,6 +228,11 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     attached = [item for item in placed if item["fault"] is None]
     if not attached and facts.node is None:
         return
+    if not attached and _on_revoked_node(facts):
+        yield Finding(
+            "not-placed", f"{name} is on a node that is revoked.",
+            f"linklocal node place {instance['id']} {(facts.node or {}).get('name', 'NODE')}",
+        )  # fmt: skip
     if not attached:
         yield Finding("not-attached", f"Nothing of this host is attached to {name}, which may be elsewhere.",
                       f"linklocal node attach {name} --help")  # fmt: skip
@@ -241,6 +253,13 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     elif isinstance(facts.probe, str):
         yield Finding(f"listener-{facts.probe}", f"{address} does not answer ({facts.probe}).",
                       _start(facts))  # fmt: skip
+
+
+def _on_revoked_node(facts: Facts) -> bool:
+    """Whether what is not on this host's node must be on a revoked one: nothing else holds instances."""
+    here = (facts.node or {}).get("node_id")
+    holding = [item for item in facts.nodes or [] if item["instances"] and item["id"] != here]
+    return bool(holding) and all(item["revoked_at"] is not None for item in holding)
 
 
 def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:

@@ -190,6 +190,9 @@ class Survey:
         if facts.node is not None:
             facts.node_pid = running_process(node)
             facts.unit = unit_of(facts.node_pid)
+            ports = [item["where"].rpartition(":")[2] for item in facts.attachments
+                     if item["kind"] == "port" and item["fault"] is not None]  # fmt: skip
+            facts.port_owner = listening_process(int(ports[0])) if ports else None
 
     def _read_node(self, node: Path) -> None:
         from linklocal.node.local_api import fetch
@@ -229,14 +232,6 @@ class Survey:
             for a in self.facts.attachments
             if a["instance"] == instance["id"] and a["fault"] is None
         ]
-        self.facts.port_owner = next(
-            (
-                listening_process(int(item["where"].rpartition(":")[2]))
-                for item in self.facts.attachments
-                if item["instance"] == instance["id"] and item["kind"] == "port" and item["fault"]
-            ),
-            None,
-        )
         if attached and attached[0]["kind"] == "port":
             address = attached[0]["address"]
             roots = self._roots() if address.startswith("https:") else None

@@ -29,7 +29,7 @@ def healthy() -> Facts:
             "id": "0717_1", "name": "vm", "crn": CRN, "status": "running", "status_reasons": [],
             "metadata_service": dict(SETTING), "image": {"name": "debian"},
         },
-        nodes=[{"id": "n1", "name": "host-1", "revoked_at": None, "revision": 7}],
+        nodes=[{"id": "n1", "name": "host-1", "revoked_at": None, "revision": 7, "instances": 1}],
         node={
             "name": "host-1", "node_id": "n1", "applied_revision": 7, "refusing_because_of_age": False,
             "server": {"url": "http://127.0.0.1:8080", "connected": True, "fault": None,
@@ -169,6 +169,23 @@ def test_a_rule_is_as_good_as_a_link() -> None:
     facts = healthy()
     facts.links, facts.rules = [], 1
     assert diagnose(facts) is None
+
+
+def test_what_was_on_a_revoked_node_is_placed_anew() -> None:
+    facts = healthy()
+    facts.attachments = []
+    assert facts.nodes is not None
+    old = {
+        "id": "n0",
+        "name": "host-1",
+        "revoked_at": "2026-11-25T00:00:00Z",
+        "revision": 3,
+        "instances": 1,
+    }
+    facts.nodes.append(old)
+    found = diagnose(facts)
+    assert found is not None
+    assert (found.name, found.mend) == ("not-placed", "linklocal node place 0717_1 host-1")
 
 
 def test_nodes_of_other_hosts_are_no_fault_here() -> None:
