@@ -104,7 +104,7 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = settings.state_dir
     clock = SystemClock()
-    faults = Faults(clock)
+    faults = Faults(clock, workers=NodeSettings(state_dir=folder / "node").workers)
     with (
         tracing("linklocal", os.environ) as traces,
         listening_socket(settings.host, settings.port) as sock,
@@ -113,7 +113,7 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
         url = f"http://{_reachable(host)}:{port}"
         async with (
             build(settings, clock, url=url, dev=True, traces=traces) as control,
-            serving(_for_tests(control, faults, folder), sock),
+            serving(_for_tests(control, faults), sock),
         ):
             api_key, made = await _first_start(control, folder)
             node = build_node(
@@ -147,11 +147,10 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
     (folder / "dev.json").unlink(missing_ok=True)
 
 
-def _for_tests(control: ControlPlane, faults: Faults, folder: Path) -> FastAPI:
+def _for_tests(control: ControlPlane, faults: Faults) -> FastAPI:
     """The server with what makes it a test double, before anything of the server's own."""
     app = control.app
-    workers = NodeSettings(state_dir=folder / "node").workers
-    app.include_router(testing_routes(control, faults, workers=workers))
+    app.include_router(testing_routes(control, faults))
     # First come, first served: these answer in place of routes that are there already.
     app.router.routes[:0] = keys_routes(control, faults).routes
     return app

@@ -54,6 +54,13 @@ def test_what_is_in_it(wheel: Path) -> None:
     assert "linklocal/py.typed" in names
     assert any(name.startswith("linklocal/store/migrations/versions/0001") for name in names)
     assert "linklocal/console/templates/instance.html" in names
+    information = f"linklocal-{__version__}.dist-info"
+    texts = {
+        name: zipfile.ZipFile(wheel).read(f"{information}/{name}").decode()
+        for name in ("METADATA", "entry_points.txt")
+    }
+    assert "[pytest11]\nlinklocal = linklocal.pytest_plugin" in texts["entry_points.txt"]
+    assert "Requires-Dist: pytest; extra == 'pytest'" in texts["METADATA"]
     assert not [name for name in names if name.startswith(("tests/", "locks/", "docs/"))]
 
 

@@ -85,14 +85,27 @@ class Fault:
 
 
 class Faults:
-    """The faults in force, in the order in which they were added. Belongs to one event loop."""
+    """The faults in force, in the order in which they were added. Belongs to one event loop.
 
-    def __init__(self, clock: Clock) -> None:
+    `workers`: processes from which the node answers. With several there are no faults: they are in memory.
+    """
+
+    def __init__(self, clock: Clock, *, workers: int = 1) -> None:
         self._clock = clock
+        self._workers = workers
         self._faults: dict[str, Fault] = {}
 
     def add(self, kind: Kind, **members: Any) -> Fault:
-        """Put a fault into force; `members` are those of `Fault`. Raises Conflict when there are `MOST`."""
+        """Put a fault into force; `members` are those of `Fault`.
+
+        Raises Conflict when there are `MOST`, or several workers.
+        """
+        if self._workers > 1:
+            raise Conflict(
+                f"The node answers from {self._workers} processes, which know no faults: start "
+                "`linklocal dev` without LINKLOCAL_WORKERS.",
+                "kind",
+            )
         if len(self._faults) >= MOST:
             raise Conflict(
                 f"There are {MOST} faults in force: remove some with `linklocal fault remove`.",

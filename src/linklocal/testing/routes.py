@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from sqlalchemy import or_, select
 
-from linklocal.errors import Conflict, Invalid, Problem, bad_field, missing_field, not_found_field
+from linklocal.errors import Invalid, Problem, bad_field, missing_field, not_found_field
 from linklocal.iam.caller import Caller, CurrentCaller
 from linklocal.iam.signing_keys import published_jwks
 from linklocal.ids import InstanceId
@@ -59,9 +59,8 @@ class FaultPrototype(Prototype):
     retry_after: Annotated[int, Field(ge=0, le=3600)] | None = None
 
 
-def testing_routes(control: ControlPlane, faults: Faults, *, workers: int) -> APIRouter:
-    """Faults and the checkpoint of this control plane. `workers`: processes from which its node answers;
-    calls meet faults in the first one only."""
+def testing_routes(control: ControlPlane, faults: Faults) -> APIRouter:
+    """Faults, and the checkpoint of this control plane."""
     router = APIRouter(prefix="/linklocal/v1", tags=["testing"])
     checkpoint = Checkpoint(control)
     database, authorizer = control.database, control.iam.roles
@@ -85,12 +84,6 @@ def testing_routes(control: ControlPlane, faults: Faults, *, workers: int) -> AP
     @router.post("/faults", status_code=201, operation_id="create_fault")
     async def create_fault(caller: CurrentCaller, body: FaultPrototype) -> JSONResponse:
         await require(caller)
-        if workers > 1:
-            raise Conflict(
-                f"The node answers from {workers} processes, which know no faults: start `linklocal dev` "
-                "without LINKLOCAL_WORKERS.",
-                "kind",
-            )
         if problems := _problems(body):
             raise Invalid(problems)
         members: dict[str, Any] = {"operation": body.operation, "count": body.count}

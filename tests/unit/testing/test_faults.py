@@ -81,6 +81,11 @@ def test_forgotten_faults_are_not_heaped_up() -> None:
     faults.add("500")
 
 
+def test_a_node_of_several_processes_takes_none() -> None:
+    with pytest.raises(Conflict, match="LINKLOCAL_WORKERS"):
+        Faults(FakeClock(), workers=2).add("500")
+
+
 def test_words_are_those_of_the_metadata_api_and_the_command_line() -> None:
     assert {f"is.metadata.{name}" for name in OPERATIONS} == {route.operation for route in ROUTES}
     assert cli.KINDS == KINDS
