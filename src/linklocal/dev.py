@@ -31,6 +31,7 @@ from linklocal.node.agent import build as build_node
 from linklocal.node.listener import Listener
 from linklocal.node.local_api import attachments_of
 from linklocal.observability import configure_logging
+from linklocal.server import routing
 from linklocal.server.app import ControlPlane, build
 from linklocal.server.run import listening_socket, serving
 from linklocal.server.seed import SeedLevel, seed
@@ -150,7 +151,7 @@ async def _dev(settings: ServerSettings, options: DevOptions, say: Say) -> None:
 def _for_tests(control: ControlPlane, faults: Faults) -> FastAPI:
     """The server with what makes it a test double, before anything of the server's own."""
     app = control.app
-    app.include_router(testing_routes(control, faults))
+    routing.add(app, testing_routes(control, faults))
     # First come, first served: these answer in place of routes that are there already.
     app.router.routes[:0] = keys_routes(control, faults).routes
     return app

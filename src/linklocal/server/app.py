@@ -21,6 +21,7 @@ from linklocal.fleet.publish import FleetPublisher
 from linklocal.fleet.routes import fleet_routes
 from linklocal.iam.bootstrap import SetUp
 from linklocal.iam.build import Iam, build_iam
+from linklocal.server import routing
 from linklocal.server.absent import AbsentRoute
 from linklocal.server.audit import Audit
 from linklocal.server.audit_routes import audit_routes
@@ -154,12 +155,13 @@ def _compose(
     app.state.public_url = settings.public_url
     install_error_handlers(app)
     install_openapi(app)
-    app.include_router(fleet_routes(database, clock, region, Feed(database, wake), events))
+    routing.add(app, fleet_routes(database, clock, region, Feed(database, wake), events))
     for router in (*iam.routers, *vpc_routes(vpc, region)):
-        app.include_router(router)
-    app.include_router(audit_routes(database, iam.roles, events, region))
-    app.include_router(report_routes(report))
-    app.include_router(
+        routing.add(app, router)
+    routing.add(app, audit_routes(database, iam.roles, events, region))
+    routing.add(app, report_routes(report))
+    routing.add(
+        app,
         operator_routes(
             database,
             iam.roles,
@@ -169,7 +171,7 @@ def _compose(
             vpc.bare_metal_servers,
             iam.signing_keys,
             wake,
-        )
+        ),
     )
 
     @app.get("/healthz", include_in_schema=False)
@@ -218,7 +220,7 @@ def _compose(
 
     app.add_middleware(Bodies)
     app.add_middleware(
-        Audit, database=database, events=events, clock=clock, document=lambda: app.openapi()
+        Audit, database=database, events=events, clock=clock, routes=app.router.routes
     )
     app.add_middleware(CountCalls, counts=counts, clock=clock)
     if traces is not None:

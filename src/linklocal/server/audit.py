@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linklocal.clock import Clock
@@ -29,6 +29,7 @@ from linklocal.iam.access_tokens import GRANT_API_KEY
 from linklocal.iam.caller import Caller
 from linklocal.iam.login import Login
 from linklocal.server.audit_actions import API_KEY_LOGIN, PROFILE_LOGIN, action_of
+from linklocal.server.routing import documented
 from linklocal.store.engine import Database
 
 EXCHANGE = "/internal/v1/iam_tokens"  # a login too, but not in the OpenAPI document: nodes call it
@@ -66,13 +67,17 @@ class Call:
 
 
 class Operations:
-    """Method and path -> operation, from the OpenAPI document, which lists them all."""
+    """Method and path -> operation, from the routes that the OpenAPI document has."""
 
-    def __init__(self, paths: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
         found = [
-            Operation(item["operationId"], method.upper(), path, action_of(method.upper(), path))
-            for path, methods in paths.items()
-            for method, item in methods.items()
+            Operation(
+                route.operation_id or route.unique_id,
+                method,
+                route.path_format,
+                action_of(method, route.path_format),
+            )
+            for route, method in documented(routes)
         ]
         found.append(Operation("exchange_identity_token", "POST", EXCHANGE, PROFILE_LOGIN))
         # A literal path (`/v1/apikeys/details`) before the template that would match it too.
@@ -199,20 +204,21 @@ class Audit:
         database: Database,
         events: EventStore,
         clock: Clock,
-        document: Callable[[], dict[str, Any]],
+        routes: Sequence[BaseRoute],
     ) -> None:
+        """`routes` are looked at with the first call, when all are there."""
         self.app = app
         self._database = database
         self._events = events
         self._clock = clock
-        self._document = document
+        self._routes = routes
         self._operations: Operations | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = None
         if scope["type"] == "http":
             if self._operations is None:
-                self._operations = Operations(self._document()["paths"])
+                self._operations = Operations(self._routes)
             found = self._operations.find(scope["method"], scope["path"])
         if found is None:
             with collected() as effects:

@@ -37,6 +37,7 @@ from linklocal.errors import (
 from linklocal.iam import problems
 from linklocal.server.absent import AbsentRoute
 from linklocal.server.hidden import clean, without_secrets
+from linklocal.server.routing import documented
 from linklocal.server.validation import problems_of
 
 log = structlog.get_logger()
@@ -295,9 +296,9 @@ def _allowed_methods(app: FastAPI, scope: Scope) -> set[str]:
     A path that is documented literally (`/v1/apikeys/details`) has just its own methods, not those of
     the template that would also match it.
     """
-    documented = app.openapi()["paths"].get(scope["path"])
-    if documented is not None:
-        return {method.upper() for method in documented if method.upper() in _METHODS}
+    literal = {m for route, m in documented(app.router.routes) if route.path == scope["path"]}
+    if literal:
+        return literal
     return {
         method
         for method in _METHODS
