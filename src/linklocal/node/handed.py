@@ -32,6 +32,7 @@ NAMES = (*PORTS, DEFAULT_TTL, PROCESS)
 _GET_NAMESPACE = 0x894C  # SIOCGSKNS
 _COOKIE = 71  # SO_NETNS_COOKIE
 _TTL_FILE = "/sys/net/ipv4/ip_default_ttl"
+_TTL = f"/proc{_TTL_FILE}"
 
 Namespace = tuple[int, int]
 
@@ -72,8 +73,8 @@ def check(
 
     `http`, `https`: listening sockets, one at least. `process`: a pidfd, with whose end the attachment
     ends; without it the caller's own process. `default_ttl`: the file of that setting in the same
-    namespace, open for writing, so that packets that no socket sends have the hop limit, too; only of
-    the node's own user or root (`own_user`). `occupied`: namespaces of other attachments, and whose.
+    namespace, open for writing, so that packets that no socket sends have the hop limit, too. `own_user`:
+    the caller is the node's own user or root. `occupied`: namespaces of other attachments, and whose.
     """
     if caller.truncated:
         raise Refused(
@@ -90,6 +91,7 @@ def check(
     if not set(known) & PORTS.keys():
         raise Refused("No listening socket came: hand over one for http, one for https, or both.")
     handed = Handed()
+    ttl = -1
     try:
         for name, descriptor in zip(known, caller.descriptors, strict=True):
             if name in PORTS:
@@ -97,7 +99,7 @@ def check(
             elif name == PROCESS:
                 handed.process = os.dup(descriptor)
             else:
-                handed.default_ttl = _ttl_file(descriptor, own_user=own_user)
+                ttl = descriptor
         handed.namespace = _one_namespace(handed.sockets.values())
         if handed.namespace == namespaces.own_identity():
             raise Refused(_OWN)
@@ -106,6 +108,9 @@ def check(
                 f"The sockets' network namespace is used by {occupied[handed.namespace]}: make one for "
                 "this attachment alone, or detach that first."
             )
+        if ttl >= 0:
+            of = None if own_user else next(iter(handed.sockets.values()))
+            handed.default_ttl = _ttl_file(ttl, of)
         handed.process = _process(handed.process, caller.pid)
         handed.pid = _pid(handed.process)
     except BaseException:
@@ -161,7 +166,7 @@ def _one_namespace(sockets: Collection[socket.socket]) -> Namespace:
 
 def _namespace(sock: socket.socket) -> Namespace:
     try:
-        descriptor = fcntl.ioctl(sock.fileno(), _GET_NAMESPACE)
+        descriptor = _opened_namespace(sock)
     except OSError as error:
         if error.errno != errno.EPERM:
             raise Refused(
@@ -176,27 +181,49 @@ def _namespace(sock: socket.socket) -> Namespace:
             "hand it over to a node that runs as that user, or as root."
         ) from error
     try:
-        status = os.fstat(descriptor)
-        return status.st_dev, status.st_ino
+        return _identity(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _opened_namespace(sock: socket.socket) -> int:
+    return fcntl.ioctl(sock.fileno(), _GET_NAMESPACE)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _cookie(sock: socket.socket) -> bytes:
     return sock.getsockopt(socket.SOL_SOCKET, _COOKIE, 8)
 
 
-def _ttl_file(descriptor: int, *, own_user: bool) -> int:
-    if not own_user:
-        raise Refused("default_ttl is taken from the node's own user and root only: leave it out.")
-    # Its file system and name, as the kernel has them: the node writes a number into it.
+def _ttl_file(descriptor: int, of: socket.socket | None) -> int:
+    """A duplicate for the node to write numbers into. `of`: a socket of somebody who is not trusted."""
+    # The file system and name, as the kernel has them.
     name = Path(f"/proc/self/fd/{descriptor}").readlink()
-    proc = Path("/proc/sys/net/ipv4/ip_default_ttl").stat().st_dev
+    proc = Path(_TTL).stat().st_dev
     mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
     right = str(name).endswith(_TTL_FILE) and os.fstat(descriptor).st_dev == proc
     if not right or mode == os.O_RDONLY:
-        raise Refused(f"default_ttl: that is not /proc{_TTL_FILE}, open for writing.")
+        raise Refused(f"default_ttl: that is not {_TTL}, open for writing.")
+    # A name can be made up with a mount, to have root write elsewhere: it must be the very file.
+    if of is not None and _identity(descriptor) != _ttl_identity(of):
+        raise Refused(
+            f"default_ttl: that is not {_TTL} of the sockets' network namespace in this host's /proc: "
+            "open it there, or leave it out."
+        )
     return os.dup(descriptor)
+
+
+def _ttl_identity(sock: socket.socket) -> tuple[int, int]:
+    """Of the setting's file in the socket's namespace. Raises OSError without root."""
+    namespace = _opened_namespace(sock)
+    try:
+        return namespaces.inside(namespace, lambda: namespaces.identity(Path(_TTL)))
+    finally:
+        os.close(namespace)
 
 
 def _process(pidfd: int, caller: int) -> int:

@@ -227,7 +227,8 @@ class _UnixConnection(http.client.HTTPConnection):
         descriptors, self._descriptors = self._descriptors, ()
         if descriptors:
             data = data[socket.send_fds(self.sock, [data], descriptors) :]
-        self.sock.sendall(data)
+        if data:  # nothing is sent, too, and fails when the node has answered and gone
+            self.sock.sendall(data)
 
 
 def fetch(state_dir: Path, path: str) -> Any:

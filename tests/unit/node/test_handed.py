@@ -23,6 +23,7 @@ from linklocal.node.sockets import NotAttached, listening_socket
 from linklocal.node.unix_socket import Caller
 
 pytestmark = pytest.mark.root
+TTL = "/proc/sys/net/ipv4/ip_default_ttl"
 HTTP, HTTPS = MetadataService(enabled=True), MetadataService(enabled=True, protocol="https")
 
 
@@ -131,8 +132,9 @@ def _with(name: str, path: str, flags: int = os.O_RDONLY) -> Callable[[Sender], 
     return add
 
 
-def _foreign_ttl(sender: Sender) -> None:
-    _with("default_ttl", "/proc/sys/net/ipv4/ip_default_ttl", os.O_WRONLY)(sender)
+def _anothers_ttl(sender: Sender) -> None:
+    """The host's, of a user who is not trusted."""
+    _with("default_ttl", TTL, os.O_WRONLY)(sender)
     sender.own_user = False
 
 
@@ -176,8 +178,8 @@ TABLE: list[tuple[str, Callable[[Sender], None], str]] = [
     ("an ended process", _ended_process, "has ended: name one that runs"),
     ("an ended caller", _ended_caller, "has ended: name one that runs"),
     ("another file as default_ttl", _with("default_ttl", "/dev/null", os.O_WRONLY), "that is not /proc"),
-    ("default_ttl to read", _with("default_ttl", "/proc/sys/net/ipv4/ip_default_ttl"), "for writing"),
-    ("default_ttl of another user", _foreign_ttl, "leave it out"),
+    ("default_ttl to read", _with("default_ttl", TTL), "for writing"),
+    ("default_ttl of another namespace", _anothers_ttl, "of the sockets' network namespace"),
 ]  # fmt: skip
 
 
@@ -193,6 +195,23 @@ def test_refused_with_what_to_change(
     with pytest.raises(Refused, match=message.replace("(", r"\(").replace(")", r"\)")):
         check(sender.caller, sender.names, sender.occupied, own_user=sender.own_user)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("own_user", [True, False])
+def test_the_default_of_the_sockets_namespace_is_theirs_to_hand_over(
+    sender: Sender, own_user: bool
+) -> None:
+    sender.listener()
+    file = namespaces.inside(sender.namespaces[0], lambda: os.open(TTL, os.O_WRONLY))
+    sender.add("default_ttl", file)
+    handed = check(sender.caller, sender.names, {}, own_user=own_user)
+    place = HandedPlace("a", InstanceId("0717_a"), handed, uid=1000)
+    os.close(handed.process)
+
+    place.apply(MetadataService(enabled=True, response_hop_limit=9))
+    assert namespaces.inside(sender.namespaces[0], Path(TTL).read_text) == "9\n"
+    assert Path(TTL).read_text() != "9\n"
+    place.forget()
 
 
 def test_a_namespace_that_cannot_be_checked_is_refused(sender: Sender) -> None:
