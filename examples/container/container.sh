@@ -11,6 +11,7 @@ rm -r "$folder"
 unshare --net --uts --pid --fork --kill-child sh "$here/program.sh" <&3 &
 container=$!
 trap 'kill "$container" 2>/dev/null || true; linklocal node detach "$instance" >/dev/null || true' EXIT
+trap 'exit 1' INT TERM
 
 # A moment passes until the process has its own network; if it ends before that, so does this script.
 until [ "$(readlink "/proc/$container/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do
