@@ -22,10 +22,14 @@ from sybil.example import Example
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 # Made from the commands' help, where tests/unit/cli/test_reference.py holds the examples to the options.
 MADE = {"cli.md"}
 LANGUAGES = ("sh", "python")
+OTHERS = ("xml", "json", "yaml", "toml", "ini")  # nothing runs these: each says what reads it
 # Page -> blocks that are run. A new block changes this, so that none is left out unseen.
 RUN = {"README.md": 4, "attaching.md": 3, "first-steps.md": 5, "operations.md": 3, "testing.md": 3}
 NEEDS_ROOT = {"attaching.md"}
@@ -120,11 +124,12 @@ def blocks(page: Path, reader: Reader | None = None) -> Document:
         str(page),
         SkipParser(),
         *(CodeBlockParser(name, getattr(reader, name, _nobody)) for name in LANGUAGES),
+        *(CodeBlockParser(name, _nobody) for name in OTHERS),
     )
 
 
 def _nobody(_: Example) -> None:
-    raise AssertionError("nobody reads this page")
+    raise AssertionError("say what reads this block")
 
 
 @pytest.mark.needs("curl", "curl")
