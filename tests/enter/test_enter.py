@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from cloud import Cloud, clients
 from guest import until
 from inside import Inside, Shell, entered_dev
+from packets import ttls
 
 pytestmark = [pytest.mark.needs("curl", "curl"), pytest.mark.timeout(240)]
 
@@ -126,6 +128,32 @@ def test_http_https_and_every_change_while_it_is_open(
         change(inside, cloud, demo, enabled=True, protocol="http", response_hop_limit=3)
         assert shell.run(curl(SECURE, "/metadata/v1/instance"))[0] == 7
         reads_itself(shell, PLAIN, demo)
+
+
+@dataclass(frozen=True)
+class Entered:
+    """The namespace of a shell inside, for root to look into."""
+
+    pid: int
+
+    @property
+    def namespace(self) -> str:
+        return f"/proc/{self.pid}/ns/net"
+
+
+@pytest.mark.root
+def test_every_packet_inside_carries_the_limit(inside: Inside, cloud: Cloud, demo: str) -> None:
+    """On the wire: both protocols, refusals, and resets that no socket sends; a change changes all."""
+    with inside.shell("demo") as shell:
+        assert shell.ok("cat /proc/sys/net/ipv4/ip_default_ttl") == "64"  # what it sends itself
+        entered = Entered(shell.process.pid)
+        for protocol, limit in (("http", 7), ("https", 3)):
+            change(inside, cloud, demo, protocol=protocol, response_hop_limit=limit)
+            assert ttls(entered, protocol) == {limit}
+        change(inside, cloud, demo, response_hop_limit=2)
+        assert ttls(entered, "https") == {2}
+        change(inside, cloud, demo, enabled=False)
+        assert ttls(entered, "https") == {1}
 
 
 def test_stopped_and_started_while_it_is_open(inside: Inside, cloud: Cloud) -> None:

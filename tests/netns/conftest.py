@@ -36,6 +36,10 @@ class Guest:
 
     netns: str
 
+    @property
+    def namespace(self) -> str:
+        return f"/run/netns/{self.netns}"
+
     def run(self, *command: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["ip", "netns", "exec", self.netns, *command],

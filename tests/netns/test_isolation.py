@@ -7,10 +7,9 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from packets import ACK, ASK, FIN, PUSH, RST, SYN, WAIT, Tap, connected, forge
 
 from .conftest import ADDRESS, Guest, Host, Wire
-from .packets import ACK, FIN, PUSH, RST, SYN, WAIT, Tap, connected, forge
-from .test_ttl import ASK
 
 pytestmark = [
     pytest.mark.root,

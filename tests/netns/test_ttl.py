@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from packets import ASK, FIN, RST, WAIT, Tap, connected, has, ttls
 
 from .conftest import ADDRESS, Guest, Host, Wire, ip
-from .packets import ACK, FIN, RST, SYN, WAIT, Packet, Tap, connected, forge
 
 pytestmark = [
     pytest.mark.root,
@@ -21,9 +20,6 @@ pytestmark = [
 ]
 MakeGuest = Callable[[], Guest]
 MakeWire = Callable[[], Wire]
-PORTS = {"http": 80, "https": 443}
-CLOSED = 81
-ASK = b"GET /metadata/v1/instance?version=2025-08-26 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
 
 
 @contextmanager
@@ -35,57 +31,6 @@ def process_in(guest: Guest) -> Iterator[int]:
             yield process.pid
         finally:
             process.kill()
-
-
-def has(packets: list[Packet], flags: int, port: int | None = None) -> bool:
-    return any(p.flags & flags == flags and port in (None, p.sport) for p in packets)
-
-
-def ask(guest: Guest, protocol: str) -> bytes:
-    """One call that is refused, in a connection that the guest ends."""
-    with connected(guest, PORTS[protocol]) as plain:
-        if protocol == "http":
-            plain.sendall(ASK)
-            return plain.recv(65_536)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with context.wrap_socket(plain) as secure:
-            secure.sendall(ASK)
-            return secure.recv(65_536)
-
-
-def resets(guest: Guest, port: int) -> None:
-    """What makes the service's side send packets that are no socket's: a closed port, and stray segments."""
-    with pytest.raises(ConnectionRefusedError):
-        connected(guest, CLOSED)
-    own = guest.run("ip", "-br", "-4", "addr", "show", "linklocal0").stdout.split()[2]
-    forge(guest, (own.partition("/")[0], 4444), port, ACK, sequence=1, acknowledged=1)
-
-
-def every_kind(port: int) -> Callable[[list[Packet]], bool]:
-    """SYN-ACK, data, FIN, the reset of a closed port and of a stray segment at the open one."""
-
-    def enough(packets: list[Packet]) -> bool:
-        data = any(p.size and p.sport == port for p in packets)
-        closing = has(packets, FIN, port) or has(packets, RST, port)
-        stray = any(p.flags & RST and p.sport == port and p.dport == 4444 for p in packets)
-        return (
-            data
-            and closing
-            and stray
-            and has(packets, SYN | ACK, port)
-            and has(packets, RST, CLOSED)
-        )
-
-    return enough
-
-
-def ttls(guest: Guest, protocol: str) -> set[int]:
-    port = PORTS[protocol]
-    with Tap(guest) as tap:
-        assert ask(guest, protocol).startswith(b"HTTP/1.1 4")
-        resets(guest, port)
-        return {packet.ttl for packet in tap.come(every_kind(port))}
 
 
 @pytest.mark.parametrize(

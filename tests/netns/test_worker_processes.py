@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cloud import clients
 from live import running
+from packets import ttls
 
 from linklocal.document import MetadataService
 from linklocal.node import namespaces
@@ -25,8 +26,6 @@ from linklocal.node.places import PORTS
 from linklocal.node.sockets import listening_socket
 
 from .conftest import ADDRESS, NAME, VERSION, Guest, Host
-from .packets import Tap
-from .test_ttl import ask, every_kind, resets
 
 pytestmark = [
     pytest.mark.root,
@@ -143,15 +142,6 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
     """One that stands for the guest: it runs until its input is closed."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as started:
         yield started
-
-
-def ttls(guest: Guest, protocol: str) -> set[int]:
-    """Of every kind of packet, refusals and resets included."""
-    port = PORTS[protocol]
-    with Tap(guest) as tap:
-        assert ask(guest, protocol).startswith(b"HTTP/1.1 4")
-        resets(guest, port)
-        return {packet.ttl for packet in tap.come(every_kind(port))}
 
 
 def nothing_handed(listed: list[dict[str, Any]]) -> bool:
