@@ -16,6 +16,7 @@ from ibm_cloud_sdk_core.authenticators import IAMAuthenticator
 from ibm_vpc import VpcV1
 
 from linklocal.cli.main import cli
+from linklocal.errors import OperatorError
 from linklocal.pytest_plugin.double import Instance, Linklocal, Refused
 from linklocal.tokens import PublicKeys, unverified_header
 
@@ -192,6 +193,9 @@ def test_the_command_line(linklocal: Linklocal, linklocal_instance: Instance) ->
     assert token(linklocal_instance).status_code == 200
     run(linklocal, "fault", "remove", "--all")
     assert linklocal.faults() == []
+    with pytest.raises(OperatorError) as gone:
+        run(linklocal, "fault", "remove", first["id"])
+    assert "`linklocal fault list`" in gone.value.next_step
 
 
 # --- between two tests -------------------------------------------------------------------------

@@ -65,6 +65,8 @@ def _refusal(answer: httpx.Response) -> OperatorError:
             step = "Set IBMCLOUD_API_KEY to a key of this server."
         case 401 | 403:
             step = "Use an API key of an Administrator: set IBMCLOUD_API_KEY."
+        case 404 if answer.request.url.path.startswith("/linklocal/v1/faults"):
+            step = "See `linklocal fault list`; only a `linklocal dev` has faults."
         case 404:
             step = "List what there is: `linklocal is instances`, `linklocal node list`."
         case status if status >= 500:
