@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from live import linklocal
 
-from .conftest import ADDRESS, NAME, Guest, Host, ip
+from .conftest import ADDRESS, NAME, Guest, Host, Wire, ip
 
 pytestmark = [
     pytest.mark.root,
@@ -118,6 +120,42 @@ def test_detaching_leaves_nothing_in_the_guest(guest: MakeGuest, host: Host) -> 
     assert "linklocal0" not in ip("-n", inside.netns, "link")
     assert ADDRESS not in ip("-n", inside.netns, "route")
     assert [item["kind"] for item in host.attachments(instance)] == ["port"]
+
+
+def test_a_device_where_nothing_would_arrive_is_refused_with_what_to_do(
+    wire: Callable[[], Wire], host: Host
+) -> None:
+    """Without the service's address, or as a port of a bridge; one that loses the address has a fault."""
+    there, bridge = wire(), f"llt{os.getpid()}-br"
+    instance = host.instance()
+    address = f"{ADDRESS}/32"
+    peer = json.loads(ip("-j", "addr", "show", "dev", there.device))[0]["addr_info"][0]["address"]
+    host.attach(instance, "--device", there.device)
+    ip("addr", "del", address, "peer", peer, "dev", there.device)
+
+    faults = {item["kind"]: item["fault"] for item in host.attachments(instance)}
+    assert faults["port"] is None
+    advice = f"ip addr add {address} peer GUEST-ADDRESS dev {there.device}"
+    assert advice in faults["device"]
+    said = linklocal("doctor", instance, state_dir=host.dev.state_dir).stdout
+    assert said.startswith("device-address: ")
+    assert said.endswith(f"Run: {advice}\n")
+    host.node("detach", instance)
+    refused = host.node("attach", instance, "--device", there.device)
+    assert refused.returncode == 1
+    assert advice in refused.stderr
+
+    ip(*advice.replace("GUEST-ADDRESS", peer).split()[1:])
+    ip("link", "add", "name", bridge, "type", "bridge")
+    try:
+        ip("link", "set", there.device, "master", bridge)
+        refused = host.node("attach", instance, "--device", there.device)
+        assert refused.returncode == 1
+        assert "it is a port of a bridge" in refused.stderr
+    finally:
+        ip("link", "del", bridge)
+    host.attach(instance, "--device", there.device)
+    assert there.guest.instance()["id"] == instance
 
 
 def test_what_cannot_be_attached_is_refused_with_the_reason(guest: MakeGuest, host: Host) -> None:

@@ -220,7 +220,13 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
                       f"linklocal is instance-update {name} --metadata-service true")  # fmt: skip
     placed = [item for item in facts.attachments if item["instance"] == instance["id"]]
     for item in placed:
-        if item["fault"] is not None:
+        if item["fault"] is not None and item["kind"] == "device" and item["address"] is not None:
+            # Something listens: what is missing is the address at the device.
+            yield Finding(
+                "device-address", f"{name} at {item['where']}: {item['fault']}",
+                f"ip addr add 169.254.169.254/32 peer GUEST-ADDRESS dev {item['where']}",
+            )  # fmt: skip
+        elif item["fault"] is not None:
             yield Finding(
                 "attachment-gone", f"{name} at {item['where']}: {item['fault']}",
                 f"linklocal node detach {instance['id']} --id {item['id']}",

@@ -240,6 +240,8 @@ class Attaching:
                 raise Refused(
                     f"{device} is attached to {taken[0].instance_id} already: detach that first."
                 )
+            if (fault := place.fault()) is not None:
+                raise Refused(fault)
         else:
             raise Refused("netns is a name or a path, pid a number, device an interface's name.")
         return place

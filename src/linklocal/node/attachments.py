@@ -78,6 +78,10 @@ class Attachment(Protocol):
         """The socket of these settings has taken the place of another port's. Never raises."""
         ...
 
+    def fault(self) -> str | None:
+        """Why nothing arrives there although it listens. Never raises."""
+        ...
+
     def close(self) -> None:
         """Undo what `listen` made besides the socket. Never raises."""
         ...
@@ -124,6 +128,9 @@ class PortAttachment:
 
     def settle(self, settings: MetadataService) -> None:
         """Nothing: both protocols have the one port."""
+
+    def fault(self) -> None:
+        """None: whatever comes to the port arrives."""
 
     def close(self) -> None:
         """Nothing: the socket is all there is."""

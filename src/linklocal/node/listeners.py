@@ -404,5 +404,5 @@ def _view(document: InstanceDocument, attachment: Attachment) -> dict[str, Any]:
         "enabled": settings.enabled,
         "response_hop_limit": settings.response_hop_limit,
         "when_disabled": "silent" if attachment.silent else "refuse",
-        "fault": None,
+        "fault": attachment.fault(),
     }

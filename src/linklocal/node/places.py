@@ -19,7 +19,7 @@ from linklocal.node import namespaces
 from linklocal.node.hosts import ADDRESS, NAME, HostPolicy
 from linklocal.node.nftables import DeviceLimit, unsupported
 from linklocal.node.rtnetlink import Netlink
-from linklocal.node.sockets import NotAttached, hops, listening_socket
+from linklocal.node.sockets import NotAttached, address_is_local, hops, listening_socket
 
 NAMED = Path("/run/netns")  # where `ip netns` keeps its namespaces
 PORTS = {"http": 80, "https": 443}
@@ -69,6 +69,10 @@ class Place(Protocol):
         """The socket of these settings has taken the place of another port's. Never raises."""
         ...
 
+    def fault(self) -> str | None:
+        """Why nothing arrives there although it listens; asked of the kernel, at once. Never raises."""
+        ...
+
     def close(self) -> None:
         """Undo what `listen` made besides the socket. Never raises; may be called again."""
         ...
@@ -103,6 +107,9 @@ class AddressPlace:
 
     def settle(self, settings: MetadataService) -> None:
         """Nothing: the listener has closed the other port's socket."""
+
+    def fault(self) -> str | None:
+        return None
 
     def forget(self) -> None:
         """Nothing: `close` has undone everything."""
@@ -255,6 +262,10 @@ class DevicePlace(AddressPlace):
             link = netlink.link(self._device)
         if link is None:
             raise self._not_attached("it is not there")
+        if link.port_of not in ("", "vrf"):
+            raise self._not_attached(
+                f"it is a port of a {link.port_of}, which takes all that arrives: name a device that is none"
+            )
         try:
             return DeviceLimit(self._device, ADDRESS, hop_limit, routed=link.kind == "vrf")
         except OSError as error:
@@ -264,6 +275,19 @@ class DevicePlace(AddressPlace):
                 "this kernel cannot keep all packets there within the hop limit; that takes nf_tables with "
                 "its egress hook, of Linux 5.16 or later"
             ) from error
+
+    def fault(self) -> str | None:
+        """Its packets are the host's only where the address is local; the listener is there without it."""
+        try:
+            is_local = address_is_local(ADDRESS, self._device)
+        except OSError:
+            return None  # `listen` says it better
+        if is_local:
+            return None
+        return (
+            f"The device {self._device} has no {ADDRESS}, so nothing arrives: run `ip addr add "
+            f"{ADDRESS}/32 peer GUEST-ADDRESS dev {self._device}`."
+        )
 
     def _not_attached(self, why: str | None) -> NotAttached:
         return NotAttached(f"The device {self._device} cannot be attached: {why}.")

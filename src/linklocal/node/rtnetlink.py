@@ -22,7 +22,7 @@ _NEWADDR, _NEWROUTE = 20, 24
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _EXCL, _CREATE = 0x1, 0x4, 0x200, 0x400
 _IFNAME, _LINKINFO, _IFALIAS, _NET_NS_FD = 3, 18, 20, 28
-_INFO_KIND, _INFO_DATA = 1, 2
+_INFO_KIND, _INFO_DATA, _INFO_PORT_KIND = 1, 2, 4
 _VETH_INFO_PEER = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -34,12 +34,16 @@ _SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One interface. `kind` is the kernel's word (`veth`, `tun`), empty for plain devices."""
+    """One interface. `kind` is the kernel's word (`veth`, `tun`), empty for plain devices.
+
+    `port_of`: the kind of what it is a port of (`bridge`, `vrf`), empty if of none.
+    """
 
     index: int
     name: str
     kind: str
     alias: str
+    port_of: str = ""
 
 
 class Netlink:
@@ -73,9 +77,8 @@ class Netlink:
         index = _IFINFO.unpack_from(answer)[3]
         values = dict(attributes(answer[_IFINFO.size :]))
         info = dict(attributes(values.get(_LINKINFO, b"")))
-        return Link(
-            index, name, _string(info.get(_INFO_KIND, b"")), _string(values.get(_IFALIAS, b""))
-        )
+        kind, port_of = (_string(info.get(member, b"")) for member in (_INFO_KIND, _INFO_PORT_KIND))
+        return Link(index, name, kind, _string(values.get(_IFALIAS, b"")), port_of)
 
     def add_veth(self, name: str, peer: str, peer_namespace: int) -> None:
         """Make a pair: `name` here, `peer` in the namespace of that descriptor."""

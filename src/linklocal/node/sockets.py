@@ -6,6 +6,7 @@ Works on real sockets and on what a transport's `get_extra_info("socket")` gives
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 import sys
@@ -55,6 +56,22 @@ def listening_socket(
         sock.close()
         raise
     return sock
+
+
+def address_is_local(address: str, device: str) -> bool:
+    """Whether the host takes what comes to the address on that device, of its VRF if it is in one.
+
+    Raises OSError when there is no such device.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+        try:
+            sock.bind((address, 0))  # the kernel's own check, without IP_FREEBIND
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            return False
+        return True
 
 
 def set_silent(sock: socket.socket, silent: bool) -> None:

@@ -105,6 +105,8 @@ FINDINGS: list[tuple[str, Change, str]] = [
      RESTART),
     ("attachment-gone", lambda f: f.attachments[0].update(fault="blue is gone.", address=None),
      "linklocal node detach 0717_1 --id port"),
+    ("device-address", lambda f: f.attachments[0].update(kind="device", where="tap0", fault="no address."),
+     "ip addr add 169.254.169.254/32 peer GUEST-ADDRESS dev tap0"),
     ("listener-fault",
      lambda f: (setattr(f, "port_owner", 7), node(f, instance_faults={"0717_1": "taken."}))[1], "kill 7"),
     ("behind", lambda f: (setattr(f, "unit", "linklocal-node.service"), node(f, applied_revision=6))[1],
