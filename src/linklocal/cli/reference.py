@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEAD = """# Command line
 
 Every command of `linklocal`, as its `--help` says. Made by `linklocal cli-reference > docs/cli.md`. The
-examples are not run as they stand, since each is about resources of its own; a test holds them to the options.
+examples are not run as they stand, as each is about resources of its own; a test holds them to the options.
 
 Options that all `is` and `iam` commands have (`--output JSON`, `-q`, `--state-dir`) are in each help and
 left out here. Exit status: 0 done, 1 failed or typed wrongly, 2 a process could not be started.
