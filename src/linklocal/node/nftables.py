@@ -1,12 +1,17 @@
-"""Keeps what leaves a device of the host from an address within a hop limit, also what no socket sends.
+"""Two rules for what leaves a device of the host from an address, above all for what no socket sends.
 
 Resets of closed ports and the acknowledgements of connections that are over carry the host's default TTL,
 whatever a listener's socket says. In a namespace of the node's own the default is the limit; in the host it
 is everybody's. So one rule of nftables lowers the TTL, at the device alone: other devices' packets do not
 meet it, and other packets of this device pass it untouched.
 
-The rule is in a table that belongs to the socket that made it: it ends with the node, however that ends,
-and a firewall that is loaded anew ("flush ruleset") leaves it alone. One rule does not justify a library.
+The host also resets what comes to a closed port by the address of the sender, at whichever device that is.
+The guest of another device, where that port is closed, could claim to be this one's and have its connections
+reset. So of the port that listens here only resets of its own sockets pass: the kernel gives them the mark
+of their socket, and those of none have no mark.
+
+The rules are in a table that belongs to the socket that made it: it ends with the node, however that ends,
+and a firewall that is loaded anew ("flush ruleset") leaves it alone. Two rules do not justify a library.
 """
 
 from __future__ import annotations
@@ -30,23 +35,35 @@ _LOCAL_OUT, _EGRESS = 3, 1  # hooks of the two
 _OWNER = 2  # NFT_TABLE_F_OWNER
 _MANGLE = -150  # priority: before filters look
 _REGISTER = 1
-_EQUAL, _GREATER = 0, 4
-_PROTOCOL, _OUT_NAME = 1, 7  # what `meta` loads
-_NETWORK_HEADER, _INET_CHECKSUM = 1, 1
+_EQUAL, _UNEQUAL, _GREATER = 0, 1, 4
+_PROTOCOL, _MARK, _OUT_NAME, _TRANSPORT = 1, 3, 7, 16  # what `meta` loads
+_NETWORK_HEADER, _TRANSPORT_HEADER, _INET_CHECKSUM = 1, 2, 1
 _TTL, _CHECKSUM, _SOURCE = 8, 10, 12  # offsets in an IPv4 header
+_SOURCE_PORT, _FLAGS, _RESET = 0, 13, b"\x04"  # offsets in a TCP header, and a flag
 _SECONDS = 5.0
 _CHAIN = "out"
 
 
-class DeviceLimit:
-    """The rule of one device. Methods block for a moment, and raise OSError.
+class DeviceFilter:
+    """The rules of one device. Methods block for a moment, and raise OSError.
 
-    `routed`: the device is a VRF, through which packets are routed without being sent on it; its rule is
-    met by every packet of the host.
+    `port` is the one that listens there, on sockets with `mark`. `routed`: the device is a VRF, through
+    which packets are routed without being sent on it; its one rule, the limit, is met by every packet of
+    the host, and no packet of another device is routed into it.
     """
 
-    def __init__(self, device: str, address: str, hop_limit: int, *, routed: bool = False) -> None:
+    def __init__(
+        self,
+        device: str,
+        address: str,
+        hop_limit: int,
+        port: int,
+        *,
+        mark: int,
+        routed: bool = False,
+    ) -> None:
         self._device, self._address, self._routed = device, address, routed
+        self._mark = mark
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
         self._sequence = 0
         try:
@@ -54,17 +71,18 @@ class DeviceLimit:
             self._sock.bind((0, 0))
             # The port is the socket's own in its namespace, so no other node's table has this name.
             self._table = f"linklocal-{self._sock.getsockname()[0]}"
-            self._send([*self._place(), self._rule(hop_limit)])
+            self._send([*self._place(), *self._rules(hop_limit, port)])
         except BaseException:
             self._sock.close()
             raise
 
-    def set(self, hop_limit: int) -> None:
-        """Another limit, for every packet from now on; there is none without a limit."""
-        self._send([self._message(_DELETE_RULE, 0, _of(self._table)), self._rule(hop_limit)])
+    def set(self, hop_limit: int, port: int) -> None:
+        """Another limit and port, for every packet from now on; there is none without the rules."""
+        delete = self._message(_DELETE_RULE, 0, _of(self._table))
+        self._send([delete, *self._rules(hop_limit, port)])
 
     def close(self) -> None:
-        """The rule ends; packets carry what their sockets and the host say."""
+        """The rules end; packets carry what their sockets and the host say."""
         self._sock.close()
 
     def _place(self) -> list[tuple[int, int, bytes]]:
@@ -80,16 +98,9 @@ class DeviceLimit:
             self._message(_NEW_CHAIN, _CREATE | _EXCL, chain),
         ]
 
-    def _rule(self, hop_limit: int) -> tuple[int, int, bytes]:
-        """`ip saddr ADDRESS ip ttl > LIMIT ip ttl set LIMIT`, of this device's IPv4 packets."""
-        if self._routed:
-            name = self._device.encode().ljust(16, b"\0")
-            steps = [_meta(_OUT_NAME), _compare(_EQUAL, name)]
-        else:
-            steps = [_meta(_PROTOCOL), _compare(_EQUAL, struct.pack(">H", 0x0800))]
-        steps += [
-            _load(_SOURCE, 4),
-            _compare(_EQUAL, socket.inet_aton(self._address)),
+    def _rules(self, hop_limit: int, port: int) -> list[tuple[int, int, bytes]]:
+        limit = [
+            # `ip ttl > LIMIT ip ttl set LIMIT`
             _load(_TTL, 1),
             _compare(_GREATER, bytes([hop_limit])),
             # With its neighbour, the protocol: the header's checksum counts in pairs.
@@ -97,6 +108,30 @@ class DeviceLimit:
             _replace(mask=b"\x00\xff", value=bytes([hop_limit, 0])),
             _store(_TTL, 2),
         ]
+        own = [
+            # `tcp sport PORT tcp flags & rst != 0 meta mark != MARK drop`
+            _meta(_TRANSPORT),
+            _compare(_EQUAL, bytes([socket.IPPROTO_TCP])),
+            _load(_SOURCE_PORT, 2, _TRANSPORT_HEADER),
+            _compare(_EQUAL, struct.pack(">H", port)),
+            # Nothing but resets is sent without a socket, and a firewall may clear marks of what has one.
+            _load(_FLAGS, 1, _TRANSPORT_HEADER),
+            _replace(mask=_RESET, value=b"\0"),
+            _compare(_UNEQUAL, b"\0"),
+            _meta(_MARK),
+            _compare(_UNEQUAL, struct.pack("=I", self._mark)),
+            _drop(),
+        ]
+        return [self._rule(limit)] if self._routed else [self._rule(own), self._rule(limit)]
+
+    def _rule(self, then: Sequence[bytes]) -> tuple[int, int, bytes]:
+        """`ip saddr ADDRESS ...`, of this device's IPv4 packets."""
+        if self._routed:
+            name = self._device.encode().ljust(16, b"\0")
+            steps = [_meta(_OUT_NAME), _compare(_EQUAL, name)]
+        else:
+            steps = [_meta(_PROTOCOL), _compare(_EQUAL, struct.pack(">H", 0x0800))]
+        steps += [_load(_SOURCE, 4), _compare(_EQUAL, socket.inet_aton(self._address)), *then]
         expressions = b"".join(attribute(1 | NESTED, step) for step in steps)
         body = _of(self._table) + attribute(4 | NESTED, expressions)
         return self._message(_NEW_RULE, _CREATE | _APPEND, body)
@@ -160,10 +195,10 @@ def _compare(how: int, content: bytes) -> bytes:
     return _expression("cmp", _number(1, _REGISTER), _number(2, how), _value(3, content))
 
 
-def _load(offset: int, length: int) -> bytes:
+def _load(offset: int, length: int, header: int = _NETWORK_HEADER) -> bytes:
     return _expression(
         "payload",
-        _number(1, _REGISTER), _number(2, _NETWORK_HEADER), _number(3, offset), _number(4, length),
+        _number(1, _REGISTER), _number(2, header), _number(3, offset), _number(4, length),
     )  # fmt: skip
 
 
@@ -181,3 +216,8 @@ def _replace(mask: bytes, value: bytes) -> bytes:
         _number(1, _REGISTER), _number(2, _REGISTER), _number(3, len(mask)),
         _value(4, mask), _value(5, value),
     )  # fmt: skip
+
+
+def _drop() -> bytes:
+    verdict = attribute(2 | NESTED, _number(1, 0))  # NF_DROP
+    return _expression("immediate", _number(1, 0), attribute(2 | NESTED, verdict))

@@ -17,9 +17,15 @@ from linklocal.document import MetadataService
 from linklocal.ids import InstanceId
 from linklocal.node import namespaces
 from linklocal.node.hosts import ADDRESS, NAME, HostPolicy
-from linklocal.node.nftables import DeviceLimit, unsupported
+from linklocal.node.nftables import DeviceFilter, unsupported
 from linklocal.node.rtnetlink import Netlink
-from linklocal.node.sockets import NotAttached, address_is_local, hops, listening_socket
+from linklocal.node.sockets import (
+    DEVICE_MARK,
+    NotAttached,
+    address_is_local,
+    hops,
+    listening_socket,
+)
 
 NAMED = Path("/run/netns")  # where `ip netns` keeps its namespaces
 PORTS = {"http": 80, "https": 443}
@@ -232,7 +238,7 @@ class DevicePlace(AddressPlace):
     ) -> None:
         super().__init__(id, instance_id, silent=silent, label=label)
         self._device = device
-        self._limit: DeviceLimit | None = None
+        self._filter: DeviceFilter | None = None
 
     @property
     def where(self) -> str:
@@ -245,8 +251,8 @@ class DevicePlace(AddressPlace):
         if self._device == "lo":
             raise NotAttached("The device lo is every local user's: it has no one guest.")
         try:
-            if self._limit is None:
-                self._limit = self._limited(hops(settings))
+            if self._filter is None:
+                self._filter = self._filtered(settings)
             return listening_socket(ADDRESS, self.port(settings), settings, device=self._device)
         except OSError as error:
             self.close()
@@ -257,7 +263,7 @@ class DevicePlace(AddressPlace):
             }
             raise self._not_attached(reasons.get(error.errno or 0, error.strerror)) from error
 
-    def _limited(self, hop_limit: int) -> DeviceLimit:
+    def _filtered(self, settings: MetadataService) -> DeviceFilter:
         with Netlink() as netlink:
             link = netlink.link(self._device)
         if link is None:
@@ -267,7 +273,14 @@ class DevicePlace(AddressPlace):
                 f"it is a port of a {link.port_of}, which takes all that arrives: name a device that is none"
             )
         try:
-            return DeviceLimit(self._device, ADDRESS, hop_limit, routed=link.kind == "vrf")
+            return DeviceFilter(
+                self._device,
+                ADDRESS,
+                hops(settings),
+                self.port(settings),
+                mark=DEVICE_MARK,
+                routed=link.kind == "vrf",
+            )
         except OSError as error:
             if not unsupported(error):
                 raise
@@ -293,13 +306,13 @@ class DevicePlace(AddressPlace):
         return NotAttached(f"The device {self._device} cannot be attached: {why}.")
 
     def apply(self, settings: MetadataService) -> None:
-        if self._limit is not None:
-            self._limit.set(hops(settings))
+        if self._filter is not None:
+            self._filter.set(hops(settings), self.port(settings))
 
     def close(self) -> None:
-        limit, self._limit = self._limit, None
-        if limit is not None:
-            limit.close()
+        rules, self._filter = self._filter, None
+        if rules is not None:
+            rules.close()
 
 
 def process_start(pid: int) -> int | None:

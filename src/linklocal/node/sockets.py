@@ -22,6 +22,9 @@ _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
 _IP_FREEBIND = 15
 BACKLOG = 1024
+# Of what sockets of a device send, so that a rule tells their resets from those of no socket. None of its
+# bits is in the masks of kube-proxy (0xc000), Cilium (0x0f00), Tailscale and Calico (the upper half).
+DEVICE_MARK = 0x30A9
 _HEADERS = 128  # bytes of IP and TCP header that are asked for
 
 
@@ -40,7 +43,7 @@ def listening_socket(
     """A listening TCP socket in the calling thread's namespace. Raises OSError.
 
     The hop limit is set before anything can arrive: the SYN-ACK carries it. On a `device` it takes only
-    what arrives there, also while the address is on no interface.
+    what arrives there, also while the address is on no interface, and marks what it sends (needs root).
     """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -50,6 +53,7 @@ def listening_socket(
         if device is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
             sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, DEVICE_MARK)
         sock.bind((host, port))
         sock.listen(BACKLOG)
     except OSError:
