@@ -1,6 +1,6 @@
 """The node: every object is made here, top to bottom, and its life is here. Start reading at `run`.
 
-    settings ─ identity ─ snapshot ─ desired ──┐
+    settings ─ kept: identity, snapshot, desired┐
                                                ├─ apply.Applier: rounds of tighten, save, loosen, mark
     link.Link: join, follow, report ───────────┘      │
     control_client.ControlClient                listeners.Listeners ─ attachments, tls, events
@@ -11,8 +11,6 @@ What the state folder holds is served before the server is first asked, and for 
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -22,10 +20,8 @@ import structlog
 
 from linklocal import __version__
 from linklocal.clock import Clock
-from linklocal.document import InstanceDocument
 from linklocal.errors import OperatorError
 from linklocal.files import private_folder, sole_owner
-from linklocal.ids import InstanceId
 from linklocal.metadata.served import Served
 from linklocal.metadata.wire import (
     Certificates,
@@ -40,27 +36,20 @@ from linklocal.node.attaching import Attaching
 from linklocal.node.attachments import LOOPBACK, Attachments
 from linklocal.node.backoff import Backoff
 from linklocal.node.control_client import ControlClient
-from linklocal.node.desired import Desired
 from linklocal.node.event_buffer import EventBuffer
 from linklocal.node.hosts import HostPolicy
-from linklocal.node.identity import (
-    Enrolment,
-    IdentityStore,
-    NodeKeys,
-    NodeSigner,
-    signing_key,
-)
+from linklocal.node.identity import NodeSigner, signing_key
+from linklocal.node.kept import node_name, read_kept
 from linklocal.node.limits import Limits, Totals
-from linklocal.node.link import Link, not_joined
+from linklocal.node.link import Link
 from linklocal.node.listener import Listener
 from linklocal.node.listeners import Listeners
 from linklocal.node.local_users import LocalUsers
 from linklocal.node.remote_listener import RemoteListener
-from linklocal.node.snapshot import Marker, Snapshot, read_documents
 from linklocal.node.status import Status
 from linklocal.node.tls import ListenerTls
 from linklocal.node.workers import Workers, WorkerSettings
-from linklocal.settings import DEFAULT_REGION, NodeSettings
+from linklocal.settings import NodeSettings
 from linklocal.tracing import Traces
 
 CLOSE_SECONDS = 1.8  # what an ending node gives its requests in flight and its last events
@@ -159,7 +148,7 @@ class Agent:
         settings, clock = self._settings, self._clock
         folder = settings.state_dir
         alone = settings.snapshot is not None
-        kept = await asyncio.to_thread(self._read_state)
+        kept = await asyncio.to_thread(read_kept, settings)
         status, desired = kept.status, kept.desired
         keys, enrolment = kept.keys, kept.enrolment
         signer = NodeSigner(signing_key(keys, enrolment, status.region), status.region)
@@ -235,7 +224,7 @@ class Agent:
                 status,
                 clock,
                 self._backoff,
-                name=self._name(),
+                name=node_name(settings),
                 join_token=settings.join_token.get_secret_value() if settings.join_token else None,
                 ring=applier.ring,
             )
@@ -272,55 +261,8 @@ class Agent:
         )
         return Workers(settings.workers, told, signer, lambda: tls.pem, upstream, events)
 
-    def _read_state(self) -> _State:
-        """What the state folder (or the file to serve) holds. Raises OperatorError."""
-        settings = self._settings
-        folder, file = settings.state_dir, settings.snapshot
-        identity = IdentityStore(folder)
-        if file is not None:
-            documents = read_documents(file)
-            status = Status(__version__, None, name=self._name(), region=_region(documents))
-            return _State(
-                status, Desired(documents), identity, identity.keys(), None, None, Marker()
-            )
-        enrolment = identity.enrolment()
-        if enrolment is None and settings.join_token is None:
-            raise not_joined()
-        status = Status(__version__, settings.server_url, region=DEFAULT_REGION)
-        snapshot = Snapshot(folder)
-        loaded = snapshot.load(enrolment.node_id if enrolment else "")
-        status.skipped = loaded.skipped
-        for name, why in loaded.skipped.items():
-            log.error("File of the state folder skipped", file=name, error=why)
-        status.contact, status.applied_revision = loaded.marker.contact, loaded.marker.revision
-        desired = Desired(loaded.documents, loaded.marker.revision)
-        if enrolment is not None:
-            status.name, status.node_id = enrolment.name, enrolment.node_id
-            status.region, status.revoked = enrolment.region, enrolment.revoked
-            if enrolment.revoked:
-                desired.forget()
-        return _State(
-            status, desired, identity, identity.keys(), enrolment, snapshot, loaded.marker
-        )
-
     def _backoff(self) -> Backoff:
         return Backoff(self._random)
-
-    def _name(self) -> str:
-        return self._settings.node_name or host_name(socket.gethostname())
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What a node knows before it speaks to anybody. `snapshot` None: it serves a file."""
-
-    status: Status
-    desired: Desired
-    identity: IdentityStore
-    keys: NodeKeys
-    enrolment: Enrolment | None
-    snapshot: Snapshot | None
-    marker: Marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,21 +358,3 @@ class _NoUpstream:
 
     async def certificate(self, identity_token: str, csr: str, expires_in: int) -> Certificates:
         raise UpstreamUnavailable("this node serves a file and has no server")
-
-
-def host_name(name: str) -> str:
-    """A host's name as a node's: its first label, in the characters that names may have."""
-    label = re.sub(r"[^a-z0-9]+", "-", name.split(".", 1)[0].lower()).strip("-")
-    return label[:63].rstrip("-") if label[:1].isalpha() else f"node-{label}"[:63].rstrip("-")
-
-
-def _region(documents: dict[InstanceId, InstanceDocument]) -> str:
-    """The region of a file's documents. Raises OperatorError: one node speaks for one region."""
-    regions = sorted({document.region for document in documents.values()})
-    if len(regions) > 1:
-        raise OperatorError(
-            f"The documents are of several regions: {', '.join(regions)}.",
-            "Run one node for each region.",
-            exit_code=2,
-        )
-    return regions[0] if regions else DEFAULT_REGION

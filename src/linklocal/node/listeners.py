@@ -10,7 +10,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -23,28 +22,18 @@ from linklocal.node.attachments import Attachment, Attachments
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.limits import Usage
 from linklocal.node.reconcile import Change, Close, Open, Step
+from linklocal.node.sites import (
+    InstanceListener,
+    Opened,
+    Site,
+    by_name,
+    limit_views,
+    served_views,
+    unserved_view,
+)
 from linklocal.node.sockets import NotAttached, set_silent
 
 log = structlog.get_logger(__name__)
-
-
-class InstanceListener(Protocol):
-    """One instance's server; `listener.Listener` is it."""
-
-    async def open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None: ...
-
-    async def change(
-        self, served: Served, tls: ssl.SSLContext | None, sock: socket.socket | None = None
-    ) -> None: ...
-
-    async def close(self) -> None: ...
-
-    @property
-    def fault(self) -> str | None:
-        """Why nobody is answered just now, although it is open and will be again by itself."""
-        ...
-
-    def usage(self) -> Usage: ...
 
 
 class TlsSource(Protocol):
@@ -56,23 +45,6 @@ class TlsSource(Protocol):
 
 
 MakeListener = Callable[[Served, HostPolicy], InstanceListener]
-
-
-@dataclass(slots=True)
-class _Site:
-    """One open listener of an instance, where one of its attachments is."""
-
-    listener: InstanceListener
-    attachment: Attachment
-    sock: socket.socket
-
-
-@dataclass(slots=True)
-class _Opened:
-    """A served instance. All of its listeners serve the same document."""
-
-    served: Served
-    sites: dict[str, _Site] = field(default_factory=dict)
 
 
 class Listeners:
@@ -98,7 +70,7 @@ class Listeners:
         self._clock = clock
         self._make = make
         self._nocloud = nocloud
-        self._opened: dict[InstanceId, _Opened] = {}
+        self._opened: dict[InstanceId, Opened] = {}
         self.faults: dict[InstanceId, str] = {}
         self.site_faults: dict[tuple[InstanceId, str], str] = {}
         self._ended = Usage()  # of listeners that are closed
@@ -121,28 +93,14 @@ class Listeners:
 
     def attached(self) -> list[dict[str, Any]]:
         """All attachments of served instances and of operators, for `GET /v1/attachments`, by name."""
-        listed = [
-            _view(opened.served.document, site.attachment)
-            for opened in self._opened.values()
-            for site in opened.sites.values()
-        ]
+        listed = [view for opened in self._opened.values() for view in served_views(opened)]
         for place in self._attachments.placed():
             opened = self._opened.get(place.instance_id)
             if opened is None or place.id not in opened.sites:
                 fault = self.site_faults.get((place.instance_id, place.id))
-                listed.append(
-                    {
-                        "instance": place.instance_id,
-                        "name": opened.served.document.name if opened is not None else "",
-                        "id": place.id,
-                        "kind": place.kind,
-                        "where": place.where,
-                        "label": place.label,
-                        "address": None,
-                        "fault": fault or "The instance is not running.",
-                    }
-                )
-        return sorted(listed, key=lambda item: (item["name"], item["instance"], item["id"]))
+                name = opened.served.document.name if opened is not None else ""
+                listed.append(unserved_view(place, name, fault))
+        return by_name(listed)
 
     def waiting(self) -> dict[InstanceId, str]:
         """Instance -> why it is not answered just now although it is served."""
@@ -157,37 +115,18 @@ class Listeners:
         """What all listeners did since the node began, and whose calls are not taken for a while."""
         total, paused = self._ended, []
         for instance_id, opened in self._opened.items():
-            for site in opened.sites.values():
-                usage = site.listener.usage()
+            used = [site.listener.usage() for site in opened.sites.values()]
+            for usage in used:
                 total = total.plus(usage)
-                if usage.paused > 0 and instance_id not in paused:
-                    paused.append(instance_id)
+            if any(usage.paused > 0 for usage in used):
+                paused.append(instance_id)
         return total, paused
 
     def limits(self, rate: float) -> list[dict[str, Any]]:
         """How each open listener stands to its limits, for `GET /v1/limits`, by name."""
-        listed = []
-        for opened in self._opened.values():
-            document = opened.served.document
-            for site in opened.sites.values():
-                usage = site.listener.usage()
-                used = usage.counters
-                listed.append(
-                    {
-                        "instance": document.instance_id,
-                        "name": document.name,
-                        "id": site.attachment.id,
-                        "rate": rate,
-                        "connections": usage.connections,
-                        "requests": used.requests,
-                        "refused": used.refused,
-                        "limited": used.limited,
-                        "over_cap": used.over_cap,
-                        "pauses": used.pauses,
-                        "paused_seconds": round(usage.paused, 1),
-                    }
-                )
-        return sorted(listed, key=lambda item: (item["name"], item["instance"], item["id"]))
+        return by_name(
+            view for opened in self._opened.values() for view in limit_views(opened, rate)
+        )
 
     async def tighten(self, steps: Iterable[Step]) -> None:
         """Take what must not wait for the disk. Returns when it is enforced, or is a fault.
@@ -232,7 +171,7 @@ class Listeners:
             for instance_id in list(self._opened):
                 group.create_task(self._close(instance_id))
 
-    def _wanted(self, instance_id: InstanceId, opened: _Opened) -> Sequence[Attachment]:
+    def _wanted(self, instance_id: InstanceId, opened: Opened) -> Sequence[Attachment]:
         """Where the instance should be served; cheap while no operator has changed anything."""
         if self._told == self._seen:
             return [site.attachment for site in opened.sites.values()]
@@ -259,7 +198,7 @@ class Listeners:
             self._fault(instance_id, port)
             return
         served = Served(document, self._signer, self._clock, nocloud=self._nocloud)
-        opened = _Opened(served)
+        opened = Opened(served)
         errors = [await self._try_to_enter(opened, attachment) for attachment in attachments]
         if opened.sites:
             self._opened[instance_id] = opened
@@ -268,7 +207,7 @@ class Listeners:
             self._fault(instance_id, next(error for error in errors if error is not None))
 
     async def _try_to_enter(
-        self, opened: _Opened, attachment: Attachment
+        self, opened: Opened, attachment: Attachment
     ) -> NotAttached | OSError | None:
         """Begin to serve an instance at one attachment. Returns why it cannot be."""
         key = opened.served.document.instance_id, attachment.id
@@ -281,7 +220,7 @@ class Listeners:
         self.site_faults.pop(key, None)
         return None
 
-    async def _enter(self, served: Served, attachment: Attachment) -> _Site:
+    async def _enter(self, served: Served, attachment: Attachment) -> Site:
         document = served.document
         settings = document.metadata_service
         tls = self._tls_of(document)
@@ -293,7 +232,7 @@ class Listeners:
         except OSError:
             sock.close()
             raise
-        return _Site(listener, attachment, sock)
+        return Site(listener, attachment, sock)
 
     async def _change(self, document: InstanceDocument) -> None:
         instance_id = document.instance_id
@@ -318,7 +257,7 @@ class Listeners:
         else:
             self._done(instance_id)
 
-    async def _change_site(self, site: _Site, old: InstanceDocument, served: Served) -> None:
+    async def _change_site(self, site: Site, old: InstanceDocument, served: Served) -> None:
         document, attachment = served.document, site.attachment
         before, settings = old.metadata_service, document.metadata_service
         tls = self._tls_of(document)
@@ -348,7 +287,7 @@ class Listeners:
                     group.create_task(self._leave(opened, id))
         self._done(instance_id)
 
-    async def _leave(self, opened: _Opened, id: str) -> None:
+    async def _leave(self, opened: Opened, id: str) -> None:
         site = opened.sites.pop(id)
         await site.listener.close()
         self._ended = self._ended.plus(Usage(site.listener.usage().counters))
@@ -388,21 +327,3 @@ def _set_silent_while_disabled(
     """Drop instead of refuse, where the attachment says so. Raises OSError."""
     if attachment.silent:
         set_silent(sock, not settings.enabled)
-
-
-def _view(document: InstanceDocument, attachment: Attachment) -> dict[str, Any]:
-    settings = document.metadata_service
-    return {
-        "instance": document.instance_id,
-        "name": document.name,
-        "id": attachment.id,
-        "kind": attachment.kind,
-        "where": attachment.where,
-        "label": attachment.label,
-        "address": attachment.address(settings),
-        "protocol": settings.protocol,
-        "enabled": settings.enabled,
-        "response_hop_limit": settings.response_hop_limit,
-        "when_disabled": "silent" if attachment.silent else "refuse",
-        "fault": attachment.fault(),
-    }
