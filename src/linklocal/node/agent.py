@@ -1,6 +1,6 @@
 """The node: every object is made here, top to bottom, and its life is here. Start reading at `run`.
 
-    settings ─ kept: identity, snapshot, desired┐
+    settings ─ kept: identity, documents ──────┐
                                                ├─ apply.Applier: rounds of tighten, save, loosen, mark
     link.Link: join, follow, report ───────────┘      │
     control_client.ControlClient                listeners.Listeners ─ attachments, tls, events
