@@ -6,12 +6,15 @@ depends on: server, token, node, instance, setting, listener, trusted profile.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 SKEW_MOST = 30.0  # seconds
+_FULL, _READ_ONLY = os.strerror(errno.ENOSPC), os.strerror(errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Facts:
     `local_dev`: whether a `linklocal dev` of this machine answers and could be used in place of the session.
     `nodes`: the operator's list; `node`, `attachments`: the local node's `/v1/status`, `/v1/attachments`;
     `node_dir`: its folder, `joined`: whether a node was there, `node_pid`, `unit`: its process, and the
-    systemd unit of that. `port_owner`: the process that has an instance's loopback port instead of the node.
+    systemd unit of that; `node_stopped`: it was stopped by a signal. `disk`: where the file system of
+    `node_dir` is mounted. `port_owner`: the process that has an instance's loopback port instead of the node.
     `probe`: what the instance's listener answered without a token: a status, or `refused`, `timeout`,
     `untrusted`. `links`: of the default trusted profile; None when it has none.
     """
@@ -42,6 +46,8 @@ class Facts:
     joined: bool = False
     node_pid: int | None = None
     unit: str | None = None
+    node_stopped: bool = False
+    disk: str = "/"
     port_owner: int | None = None
     damaged: str | None = None
     logged_in: bool = True
@@ -119,10 +125,13 @@ def _instance(facts: Facts) -> Iterator[Finding]:
     reasons = {reason["code"]: reason["message"] for reason in instance["status_reasons"]}
     if instance["status"] == "pending" and "cannot_start_compute" in reasons:
         nodes = [node for node in facts.nodes or [] if node["revoked_at"] is None]
+        here = (facts.node or {}).get("node_id")
+        nodes.sort(key=lambda node: node["id"] != here)
         where = nodes[0]["name"] if nodes else "NODE"
         yield Finding(
-            "not-placed", f"{name} is on no node.", f"linklocal node place {instance['id']} {where}"
-        )
+            "not-placed", f"{name} is served by no node: {reasons['cannot_start_compute']}",
+            f"linklocal node place {instance['id']} {where}",
+        )  # fmt: skip
     elif instance["status"] == "stopped":
         yield Finding(
             "stopped", f"{name} is stopped.", f"linklocal is instance-start {name} --wait"
@@ -152,6 +161,17 @@ def _node(facts: Facts) -> Iterator[Finding]:
     node = facts.node
     if node is None and not facts.joined and facts.source in ("login", "environment"):
         return  # the nodes are on other hosts: what they report is all that is known here
+    if node is None and facts.node_stopped:
+        yield Finding(
+            "node-stopped", f"The node (process {facts.node_pid}) is stopped by a signal.",
+            f"kill -CONT {facts.node_pid}",
+        )  # fmt: skip
+    if node is None and facts.node_pid is not None:
+        pid = facts.node_pid
+        yield Finding(
+            "node-silent", f"The node (process {pid}) runs and does not answer.",
+            f"kill -9 {pid}; tail --pid {pid} -f /dev/null; {_start(facts)}",
+        )  # fmt: skip
     if node is None:
         yield Finding(
             "no-node", f"No node runs with the state folder {facts.node_dir}.", _start(facts)
@@ -164,6 +184,13 @@ def _node(facts: Facts) -> Iterator[Finding]:
             f"Node {node['name']} is revoked. Let it join anew, then place its instances.",
             _start(facts, ' --join-token "$(linklocal node join-token)"'),
         )
+    skew = server["clock_skew_seconds"] if server is not None else None
+    if skew is not None and abs(skew) > SKEW_MOST:
+        yield Finding(
+            "clock",
+            f"The clocks of node and server are {abs(skew):.0f} s apart.",
+            "timedatectl set-ntp true",
+        )  # before the connection: with a wrong clock there is none
     # Without a fault it has only just started, and is about to connect.
     cut_off = server is not None and not server["connected"] and server["fault"] is not None
     if server is not None and facts.server_up and cut_off:
@@ -173,13 +200,6 @@ def _node(facts: Facts) -> Iterator[Finding]:
     if node["refusing_because_of_age"]:
         yield Finding("node-too-old", "The node has not heard the server for too long and refuses calls.",
                       _start(facts))  # fmt: skip
-    skew = server["clock_skew_seconds"] if server is not None else None
-    if skew is not None and abs(skew) > SKEW_MOST:
-        yield Finding(
-            "clock",
-            f"The clocks of node and server are {abs(skew):.0f} s apart.",
-            "timedatectl set-ntp true",
-        )
     if behind(facts):
         known = {item["id"]: item for item in facts.nodes or []}
         yield Finding(
@@ -187,8 +207,44 @@ def _node(facts: Facts) -> Iterator[Finding]:
             f"{known[node['node_id']]['revision']}.", _start(facts),
         )  # fmt: skip
     for about, fault in node["node_faults"].items():
+        yield from _disk(facts, f"{about}: {fault}")
+        if about == "attachments":
+            yield from _places(facts.attachments)  # says of which one, and what to do
         mend = _free_port(facts) if about == "attachments" else _start(facts)
         yield Finding("node-fault", f"{about}: {fault}", mend)
+
+
+def _disk(facts: Facts, fault: str) -> Iterator[Finding]:
+    """A restart mends no file system."""
+    if _FULL in fault:
+        yield Finding(
+            "disk-full", f"{fault} Free space on {facts.disk}; the node then goes on by itself.",
+            f"du -xah {facts.disk} | sort -h | tail -n 20",
+        )  # fmt: skip
+    if _READ_ONLY in fault:
+        yield Finding(
+            "disk-read-only", f"{fault} The node goes on by itself once it can write.",
+            f"mount -o remount,rw {facts.disk}",
+        )  # fmt: skip
+
+
+def _places(listed: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Where operators attached and nothing arrives any more."""
+    for item in listed:
+        name = item["name"] or item["instance"]
+        if item["fault"] is None or item["kind"] == "port":
+            continue
+        if item["kind"] == "device" and item["address"] is not None:
+            # Something listens: what is missing is the address at the device.
+            yield Finding(
+                "device-address", f"{name} at {item['where']}: {item['fault']}",
+                f"ip addr add 169.254.169.254/32 peer GUEST-ADDRESS dev {item['where']}",
+            )  # fmt: skip
+        else:
+            yield Finding(
+                "attachment-gone", f"{name} at {item['where']}: {item['fault']}",
+                f"linklocal node detach {item['instance']} --id {item['id']}",
+            )  # fmt: skip
 
 
 def behind(facts: Facts) -> bool:
@@ -203,6 +259,7 @@ def _listener(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     fault = (facts.node or {}).get("instance_faults", {}).get(instance["id"])
     if fault is None:
         return
+    yield from _disk(facts, f"{instance['name']}: {fault}")
     yield Finding(
         "listener-fault", f"The listener of {instance['name']}: {fault}", _free_port(facts)
     )
@@ -219,26 +276,10 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("disabled", f"The metadata service of {name} is disabled.",
                       f"linklocal is instance-update {name} --metadata-service true")  # fmt: skip
     placed = [item for item in facts.attachments if item["instance"] == instance["id"]]
-    for item in placed:
-        if item["fault"] is not None and item["kind"] == "device" and item["address"] is not None:
-            # Something listens: what is missing is the address at the device.
-            yield Finding(
-                "device-address", f"{name} at {item['where']}: {item['fault']}",
-                f"ip addr add 169.254.169.254/32 peer GUEST-ADDRESS dev {item['where']}",
-            )  # fmt: skip
-        elif item["fault"] is not None:
-            yield Finding(
-                "attachment-gone", f"{name} at {item['where']}: {item['fault']}",
-                f"linklocal node detach {instance['id']} --id {item['id']}",
-            )  # fmt: skip
+    yield from _places(placed)
     attached = [item for item in placed if item["fault"] is None]
     if not attached and facts.node is None:
         return
-    if not attached and _on_revoked_node(facts):
-        yield Finding(
-            "not-placed", f"{name} is on a node that is revoked.",
-            f"linklocal node place {instance['id']} {(facts.node or {}).get('name', 'NODE')}",
-        )  # fmt: skip
     if not attached:
         yield Finding("not-attached", f"Nothing of this host is attached to {name}, which may be elsewhere.",
                       f"linklocal node attach {name} --help")  # fmt: skip
@@ -259,13 +300,6 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     elif isinstance(facts.probe, str):
         yield Finding(f"listener-{facts.probe}", f"{address} does not answer ({facts.probe}).",
                       _start(facts))  # fmt: skip
-
-
-def _on_revoked_node(facts: Facts) -> bool:
-    """Whether what is not on this host's node must be on a revoked one: nothing else holds instances."""
-    here = (facts.node or {}).get("node_id")
-    holding = [item for item in facts.nodes or [] if item["instances"] and item["id"] != here]
-    return bool(holding) and all(item["revoked_at"] is not None for item in holding)
 
 
 def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ Gathers facts: from the server when it answers, and from the node's local socket
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
@@ -21,13 +22,14 @@ from linklocal.cli.diagnosis import Facts, Finding, behind, diagnose, diagnose_g
 from linklocal.cli.environment import environment
 from linklocal.cli.options import session_option
 from linklocal.cli.output import cell
-from linklocal.cli.processes import listening_process, unit_of
+from linklocal.cli.processes import is_stopped, listening_process, mount_of, unit_of
 from linklocal.cli.session import Session, current
 from linklocal.errors import OperatorError
 
 SECONDS = 3.0
 POLL_SECONDS = 0.2
 PAGE = "version=2024-11-12&generation=2"
+_TAKEN = re.compile(r"127\.0\.0\.1:(\d+) is this instance's and cannot be listened on")
 
 
 @click.command()
@@ -43,8 +45,8 @@ PAGE = "version=2024-11-12&generation=2"
 def doctor(instance: str | None, guest: bool, url: str, state_dir: Path | None) -> None:
     """Find out why an instance does not get its metadata: the first fault, and what mends it.
 
-    Works with the server down, too. Without INSTANCE it looks at every running one. Exit status 1 when
-    something is wrong.
+    Works with the server down, too. Without INSTANCE it looks at every one that is not stopped. Exit
+    status 1 when something is wrong.
 
     \b
     Example:
@@ -59,7 +61,7 @@ def doctor(instance: str | None, guest: bool, url: str, state_dir: Path | None) 
     survey = Survey(state_dir)
     listed = survey.instances()
     if instance is None:
-        running = [item for item in listed if item["status"] == "running"]
+        running = [item for item in listed if item["status"] != "stopped"]
         subjects: list[tuple[str, dict[str, Any] | None]]
         subjects = [(str(item["name"]), item) for item in running]
     else:
@@ -187,12 +189,12 @@ class Survey:
         while behind(facts) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             self._read_node(node)
-        if facts.node is not None:
-            facts.node_pid = running_process(node)
-            facts.unit = unit_of(facts.node_pid)
-            ports = [item["where"].rpartition(":")[2] for item in facts.attachments
-                     if item["kind"] == "port" and item["fault"] is not None]  # fmt: skip
-            facts.port_owner = listening_process(int(ports[0])) if ports else None
+        facts.node_pid = running_process(node)
+        facts.node_stopped = is_stopped(facts.node_pid)
+        facts.unit, facts.disk = unit_of(facts.node_pid), str(mount_of(node))
+        faults = " ".join(facts.node["instance_faults"].values()) if facts.node is not None else ""
+        taken = _TAKEN.search(faults)
+        facts.port_owner = listening_process(int(taken[1])) if taken is not None else None
 
     def _read_node(self, node: Path) -> None:
         from linklocal.node.local_api import fetch

@@ -1,4 +1,4 @@
-"""What /proc tells about processes of this host, for commands that name one. Reads only."""
+"""What /proc and mounts tell about this host, for commands that name a process or a disk. Reads only."""
 
 from __future__ import annotations
 
@@ -23,6 +23,25 @@ def unit_of(pid: int | None, proc: Path = PROC) -> str | None:
     return next(
         (end for end in ends if end.startswith("linklocal") and end.endswith(".service")), None
     )
+
+
+def is_stopped(pid: int | None, proc: Path = PROC) -> bool:
+    """Whether a signal has stopped the process: it has its files and sockets, and does nothing."""
+    if pid is None:
+        return False
+    try:
+        state = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state in ("T", "t")
+
+
+def mount_of(folder: Path) -> Path:
+    """Where the file system that holds this folder is mounted."""
+    found = folder.resolve()
+    while not found.is_mount() and found != found.parent:
+        found = found.parent
+    return found
 
 
 def listening_process(port: int, proc: Path = PROC) -> int | None:

@@ -270,7 +270,8 @@ class NodeAuthenticator:
                 raise _unknown()
             if node["revoked_at"] is not None:
                 raise NotAuthenticated(
-                    "This node has been revoked: enrol it anew with a join token.",
+                    "This node has been revoked: start it again with a join token of `linklocal node join-token` "
+                    "(`linklocal dev`: just start it again), then place its instances.",
                     code=NODE_REVOKED,
                 )
             if not await self._is_first(connection, node["id"], claims["jti"], now):

@@ -26,6 +26,7 @@ from linklocal.node.sockets import NotAttached, listening_socket
 
 LOOPBACK = "127.0.0.1"
 PORTS_END = 65_536
+_KNOCK_SECONDS = 0.1
 
 
 class Attachment(Protocol):
@@ -114,7 +115,7 @@ class PortAttachment:
         try:
             return listening_socket(LOOPBACK, self.number, settings)
         except OSError as error:
-            who = "something else listens there" if _is_taken(error) else error.strerror
+            who = _who_has(self.number) if _is_taken(error) else error.strerror
             raise NotAttached(
                 f"{LOOPBACK}:{self.number} is this instance's and cannot be listened on: {who}. "
                 "It is not moved: free the port."
@@ -293,6 +294,21 @@ def port_is_taken(port: int) -> bool:
 
 def _is_taken(error: OSError) -> bool:
     return error.errno == errno.EADDRINUSE
+
+
+def _who_has(port: int) -> str:
+    """Why a loopback port is taken. Its last owner's connections keep it for a minute after its end."""
+    with socket.socket() as connection:
+        connection.settimeout(_KNOCK_SECONDS)
+        try:
+            connection.connect((LOOPBACK, port))
+        except ConnectionRefusedError:
+            return (
+                "connections of what listened there are still closing, which takes up to a minute"
+            )
+        except OSError:  # not even taken up: it listens and is busy
+            pass
+    return "something else listens there"
 
 
 def _read_port(path: Path) -> int:

@@ -90,7 +90,17 @@ FINDINGS: list[tuple[str, Change, str]] = [
     ("not-placed", unplaced, "linklocal node place 0717_1 host-1"),
     ("stopped", lambda f: instance(f, status="stopped"), "linklocal is instance-start vm --wait"),
     ("not-running", lambda f: instance(f, status="starting"), "linklocal node list"),
-    ("no-node", only(node=None), RESTART.replace(" --replace", "")),
+    ("no-node", only(node=None, node_pid=None), RESTART.replace(" --replace", "")),
+    ("node-stopped", lambda f: (setattr(f, "node", None), setattr(f, "node_stopped", True))[0],
+     "kill -CONT 42"),
+    ("node-silent", only(node=None),
+     f"kill -9 42; tail --pid 42 -f /dev/null; {RESTART.replace(' --replace', '')}"),
+    ("disk-full", lambda f: node(f, node_faults={"marker": "No space left on device"}),
+     "du -xah / | sort -h | tail -n 20"),
+    ("disk-full", lambda f: node(f, instance_faults={"0717_1": "(No space left on device)"}),
+     "du -xah / | sort -h | tail -n 20"),
+    ("disk-read-only", lambda f: node(f, instance_faults={"0717_1": "(Read-only file system)"}),
+     "mount -o remount,rw /"),
     ("node-revoked", lambda f: of_server(f, revoked=True),
      f'{RESTART} --join-token "$(linklocal node join-token)"'),
     ("node-too-old", lambda f: node(f, refusing_because_of_age=True), RESTART),
@@ -103,7 +113,7 @@ FINDINGS: list[tuple[str, Change, str]] = [
     ("listener-fault",
      lambda f: node(f, instance_faults={"0717_1": "127.0.0.1:8775: something else listens there"}),
      RESTART),
-    ("attachment-gone", lambda f: f.attachments[0].update(fault="blue is gone.", address=None),
+    ("attachment-gone", lambda f: f.attachments[0].update(kind="netns", fault="blue is gone.", address=None),
      "linklocal node detach 0717_1 --id port"),
     ("device-address", lambda f: f.attachments[0].update(kind="device", where="tap0", fault="no address."),
      "ip addr add 169.254.169.254/32 peer GUEST-ADDRESS dev tap0"),
@@ -173,21 +183,22 @@ def test_a_rule_is_as_good_as_a_link() -> None:
     assert diagnose(facts) is None
 
 
-def test_what_was_on_a_revoked_node_is_placed_anew() -> None:
+def test_with_a_wrong_clock_the_clock_comes_before_the_connection() -> None:
     facts = healthy()
-    facts.attachments = []
-    assert facts.nodes is not None
-    old = {
-        "id": "n0",
-        "name": "host-1",
-        "revoked_at": "2026-11-25T00:00:00Z",
-        "revision": 3,
-        "instances": 1,
-    }
-    facts.nodes.append(old)
+    of_server(facts, connected=False, fault="the clock is wrong", clock_skew_seconds=400.0)
     found = diagnose(facts)
     assert found is not None
-    assert (found.name, found.mend) == ("not-placed", "linklocal node place 0717_1 host-1")
+    assert (found.name, found.mend) == ("clock", "timedatectl set-ntp true")
+
+
+def test_of_what_is_attached_the_one_that_is_gone_is_named() -> None:
+    """Although the node says the same of itself."""
+    facts = healthy()
+    node(facts, node_faults={"attachments": "blue is gone."})
+    facts.attachments[0].update(kind="netns", where="blue", fault="blue is gone.", address=None)
+    found = diagnose(facts)
+    assert found is not None
+    assert (found.name, found.message) == ("attachment-gone", "vm at blue: blue is gone.")
 
 
 def test_nodes_of_other_hosts_are_no_fault_here() -> None:

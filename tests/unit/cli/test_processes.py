@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from linklocal.cli.processes import listening_process, unit_of
+from linklocal.cli.processes import is_stopped, listening_process, mount_of, unit_of
 
 
 def test_this_process_listens() -> None:
@@ -33,3 +33,17 @@ def test_the_unit_of_a_process(tmp_path: Path, line: str, unit: str | None) -> N
     assert unit_of(7, tmp_path) == unit
     assert unit_of(8, tmp_path) is None
     assert unit_of(None, tmp_path) is None
+
+
+@pytest.mark.parametrize(("state", "stopped"), [("S", False), ("T", True)])
+def test_whether_a_signal_has_stopped_a_process(tmp_path: Path, state: str, stopped: bool) -> None:
+    """Its name is in parentheses, and may hold some."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text(f"7 (a) b) {state} 1 7 7 0")
+
+    assert is_stopped(7, tmp_path) is stopped
+    assert not is_stopped(8, tmp_path)
+
+
+def test_where_a_folder_is_mounted() -> None:
+    assert mount_of(Path("/proc/self")) == Path("/proc")

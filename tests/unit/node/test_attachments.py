@@ -130,6 +130,19 @@ def test_the_socket_listens_with_the_hop_limit_and_without_delay(
     assert not port_is_taken(port)
 
 
+def test_a_port_that_is_only_closing_is_told_from_one_that_is_taken() -> None:
+    """The process is gone; the kernel keeps the port for its connections' last minute."""
+    with socket.socket() as owner:
+        owner.bind(("127.0.0.1", 0))
+        owner.listen()
+        port = owner.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), 5):
+            owner.accept()[0].close()
+            owner.close()
+            with pytest.raises(NotAttached, match="still closing, which takes up to a minute"):
+                PortAttachment(port).listen(HTTP)
+
+
 @pytest.mark.parametrize("label", ["", "oci:web"])
 def test_a_place_is_remembered_with_its_label(tmp_path: Path, label: str) -> None:
     first = attachments(tmp_path)

@@ -18,7 +18,7 @@ Desired = Literal["running", "stopped"]
 Transition = Literal["starting", "stopping", "restarting"]
 Status = Literal["pending", "running", "stopped", "starting", "stopping", "restarting", "deleting"]
 LifecycleState = Literal["pending", "stable", "updating", "deleting"]
-HealthState = Literal["ok", "degraded", "inapplicable"]
+HealthState = Literal["ok", "degraded", "faulted", "inapplicable"]
 
 # A node is heard at least every 15 s; three misses, and its silence is worth telling.
 SILENT_AFTER = timedelta(seconds=45)
@@ -76,10 +76,13 @@ def derive(
     """The condition of an instance.
 
     `revision` is the node's at the last change of life cycle (None: never published), `placement` where
-    the instance is and what the node there said last (None: it has no node).
+    the instance is and what the node there said last (None: it has no node). A node that is revoked is
+    none: it serves nothing, and what it said last holds no more.
     """
     if placement is None:
         return Condition("stopped") if desired == "stopped" else _unplaced()
+    if placement.revoked:
+        return Condition("stopped") if desired == "stopped" else _cut_off(placement)
     silence = _silence(placement, now)
     if placement.fault is not None:
         fault = f"Node {placement.node_name} reports: {placement.fault}"
@@ -108,10 +111,21 @@ def _unplaced() -> Condition:
     return Condition("pending", "pending", "inapplicable", (reason,))
 
 
+def _cut_off(placement: PlacementState) -> Condition:
+    """It is on a node that the server refuses: nothing is served to it until it is placed anew."""
+    revoked = f"Node {placement.node_name} has been revoked and serves nothing"
+    message = f"{revoked}: an operator places the instance anew with `linklocal node place`."
+    return Condition(
+        "pending",
+        "pending",
+        "faulted",
+        (Reason("cannot_start_compute", message),),
+        (Reason("node_revoked", f"{revoked}."),),
+    )
+
+
 def _silence(placement: PlacementState, now: datetime) -> tuple[Reason, ...]:
     """A reason if nothing was heard of the node for a while."""
-    if placement.revoked:
-        return (Reason("node_revoked", f"Node {placement.node_name} has been revoked."),)
     if placement.last_seen_at is None:
         return (Reason("node_unreachable", f"Node {placement.node_name} has never been seen."),)
     if now - placement.last_seen_at <= SILENT_AFTER:

@@ -49,7 +49,7 @@ def test_a_status_is_reached_only_when_the_node_has_said_so(
 ) -> None:
     condition = derive(desired, transition, revision, placement, NOW)
 
-    if placement is None:
+    if placement is None or placement.revoked:
         assert condition.status == ("stopped" if desired == "stopped" else "pending")
         return
     done = placement.applied_revision >= (revision or 0) and placement.fault is None
@@ -64,7 +64,7 @@ def test_what_is_not_as_asked_says_why(
     condition = derive(desired, transition, revision, placement, NOW)
 
     assert bool(condition.status_reasons) is (condition.lifecycle_state != "stable")
-    assert bool(condition.health_reasons) is (condition.health_state == "degraded")
+    assert bool(condition.health_reasons) is (condition.health_state in ("degraded", "faulted"))
     for reason in condition.view()["status_reasons"] + condition.view()["health_reasons"]:
         assert reason["code"]
         assert reason["message"].endswith(".") or "no port" in reason["message"]
@@ -78,6 +78,17 @@ def test_a_silent_node_degrades_health_and_not_status(age: timedelta, health: st
     condition = derive("running", "starting", 5, placed(last_seen_at=NOW - age), NOW)
 
     assert (condition.status, condition.health_state) == ("running", health)
+
+
+def test_an_instance_on_a_revoked_node_gets_nothing_and_says_so() -> None:
+    condition = derive("running", "starting", 5, placed(revoked=True, fault="no port"), NOW)
+
+    assert (condition.status, condition.health_state) == ("pending", "faulted")
+    assert [reason.code for reason in condition.health_reasons] == ["node_revoked"]
+    said = condition.status_reasons[0]
+    assert said.code == "cannot_start_compute"
+    assert "host-1 has been revoked" in said.message
+    assert "linklocal node place" in said.message
 
 
 def test_a_stopped_instance_needs_nothing_of_its_node() -> None:
