@@ -218,12 +218,15 @@ def _ttl_file(descriptor: int, of: socket.socket | None) -> int:
 
 
 def _ttl_identity(sock: socket.socket) -> tuple[int, int]:
-    """Of the setting's file in the socket's namespace. Raises OSError without root."""
-    namespace = _opened_namespace(sock)
+    """Of the setting's file in the socket's namespace."""
     try:
-        return namespaces.inside(namespace, lambda: namespaces.identity(Path(_TTL)))
-    finally:
-        os.close(namespace)
+        namespace = _opened_namespace(sock)
+        try:
+            return namespaces.inside(namespace, lambda: namespaces.identity(Path(_TTL)))
+        finally:
+            os.close(namespace)
+    except OSError as error:
+        raise Refused(f"default_ttl cannot be checked: {error.strerror}; leave it out.") from error
 
 
 def _process(pidfd: int, caller: int) -> int:
