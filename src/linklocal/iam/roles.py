@@ -7,12 +7,29 @@ Checked inside the services, so console and API cannot differ; nothing here know
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import NoReturn
+
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import NotAuthorized
 from linklocal.iam.caller import Caller
 from linklocal.iam.tables import api_keys, policies
+
+# What every call asks. Made once: to build a statement takes longer than to run it.
+_POLICIES = select(policies.c.service, policies.c.roles).where(
+    policies.c.account_id == bindparam("account"), policies.c.subject == bindparam("subject")
+)
+# The same of an API key that exists: a row without a policy if it has none, no row if there is no key.
+_KEY_POLICIES = (
+    select(policies.c.service, policies.c.roles)
+    .select_from(api_keys)
+    .outerjoin(
+        policies,
+        (policies.c.subject == api_keys.c.id) & (policies.c.account_id == bindparam("account")),
+    )
+    .where(api_keys.c.id == bindparam("subject"))
+)
 
 ROLES = ("Viewer", "Operator", "Editor", "Administrator")
 # Services that a policy can be about; a policy without a service is about all of them.
@@ -68,6 +85,11 @@ _ACCOUNT_ACTIONS = frozenset(
 _ACCOUNT_READS = frozenset({"iam.policy.list", "iam.policy.read", "linklocal.node.read"})
 
 
+# Roles on a service, None: on all of them.
+Held = tuple[str | None, list[str]]
+_EVERYTHING: Held = (None, ["Administrator"])
+
+
 def allowed_roles(action: str) -> tuple[str | None, frozenset[str]]:
     """The service that an action belongs to (None: the account as a whole) and the roles that allow it.
 
@@ -89,11 +111,21 @@ def allowed_roles(action: str) -> tuple[str | None, frozenset[str]]:
 class Roles:
     """`vpc.context.Authorizer`: stateless, asks the database in the caller's transaction."""
 
-    async def require(self, connection: AsyncConnection, caller: Caller, action: str) -> None:
-        """Raises NotAuthorized, which says the roles that would do and how to get one."""
-        service, allowed = allowed_roles(action)
-        if allowed & await self.roles(connection, caller, service):
-            return
+    async def require(self, connection: AsyncConnection, caller: Caller, *actions: str) -> None:
+        """Raises NotAuthorized about the first action that the caller may not do.
+
+        It says the roles that would do and how to get one. However many actions: one query.
+        """
+        held = await self._held(connection, caller)
+        for action in actions:
+            service, allowed = allowed_roles(action)
+            if not allowed & self._on(held, service):
+                self._refuse(caller, action, service, allowed)
+
+    @staticmethod
+    def _refuse(
+        caller: Caller, action: str, service: str | None, allowed: frozenset[str]
+    ) -> NoReturn:
         subject = caller.iam_id if caller.kind == "profile" else caller.api_key_id
         on = f"service `{service}`" if service else "all services of the account"
         names = " or ".join(role for role in ROLES if role in allowed)
@@ -110,31 +142,24 @@ class Roles:
         self, connection: AsyncConnection, caller: Caller, service: str | None
     ) -> frozenset[str]:
         """The caller's roles on a service, or (None) on all services of the account."""
+        return self._on(await self._held(connection, caller), service)
+
+    @staticmethod
+    async def _held(connection: AsyncConnection, caller: Caller) -> list[Held]:
+        """What the caller holds, as policies: those of a profile or key, or all that a user may do."""
         if caller.kind == "profile":
-            return self._on(await self._policies(connection, caller, caller.iam_id), service)
+            asked = {"account": caller.account_id, "subject": caller.iam_id}
+            return [(row.service, row.roles) for row in await connection.execute(_POLICIES, asked)]
         if caller.api_key_id is None:
-            return frozenset({"Administrator"})
-        own = await self._policies(connection, caller, caller.api_key_id)
-        if own:
-            return self._on(own, service)
-        # A deleted key has lost its policies: without this, its last tokens would gain rights.
-        key = select(api_keys.c.id).where(api_keys.c.id == caller.api_key_id)
-        exists = await connection.scalar(key) is not None
-        return frozenset({"Administrator"}) if exists else frozenset()
+            return [_EVERYTHING]
+        asked = {"account": caller.account_id, "subject": caller.api_key_id}
+        rows = (await connection.execute(_KEY_POLICIES, asked)).all()
+        own = [(row.service, row.roles) for row in rows if row.roles is not None]
+        # A deleted key has no rights: its last tokens must not gain those of a key without policies.
+        return own or ([_EVERYTHING] if rows else [])
 
     @staticmethod
-    async def _policies(
-        connection: AsyncConnection, caller: Caller, subject: str
-    ) -> list[tuple[str | None, list[str]]]:
-        rows = await connection.execute(
-            select(policies.c.service, policies.c.roles).where(
-                policies.c.account_id == caller.account_id, policies.c.subject == subject
-            )
-        )
-        return [(row.service, row.roles) for row in rows]
-
-    @staticmethod
-    def _on(found: list[tuple[str | None, list[str]]], service: str | None) -> frozenset[str]:
+    def _on(found: list[Held], service: str | None) -> frozenset[str]:
         """Roles of the policies about all services, and of those about this one."""
         return frozenset(
             role for about, given in found if about is None or about == service for role in given

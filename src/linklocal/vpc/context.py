@@ -34,9 +34,9 @@ class Publisher(Protocol):
 
 
 class Authorizer(Protocol):
-    """`iam.roles`: may this caller do this? Raises NotAuthorized."""
+    """`iam.roles`: may this caller do all of this? Raises NotAuthorized."""
 
-    async def require(self, connection: AsyncConnection, caller: Caller, action: str) -> None: ...
+    async def require(self, connection: AsyncConnection, caller: Caller, *actions: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ class BareMetalServerService:
         self._auto_place = auto_place
 
     async def _may(self, connection: AsyncConnection, caller: Caller, *actions: str) -> None:
-        for action in actions:
-            await self._context.authorizer.require(connection, caller, action)
+        await self._context.authorizer.require(connection, caller, *actions)
 
     def _condition(self, record: BareMetalServerRecord) -> Condition:
         row, now = record.row, self._context.clock.now()

@@ -64,8 +64,8 @@ class InstanceService:
         self._context = context
         self._auto_place = auto_place
 
-    async def _require(self, connection: AsyncConnection, caller: Caller, action: str) -> None:
-        await self._context.authorizer.require(connection, caller, action)
+    async def _require(self, connection: AsyncConnection, caller: Caller, *actions: str) -> None:
+        await self._context.authorizer.require(connection, caller, *actions)
 
     def _condition(self, record: InstanceRecord) -> Condition:
         row = record.row
@@ -99,18 +99,15 @@ class InstanceService:
     async def create(self, caller: Caller, prototype: InstancePrototype) -> Shown:
         """The new instance, `pending` (contract 2.4). Raises Invalid, NotAuthorized."""
         async with self._context.database.transaction() as connection:
-            await self._require(connection, caller, "is.instance.instance.create")
             prototype = await self._from_template(connection, caller, prototype)
-            for action in rights_to_create(prototype):
-                await self._require(connection, caller, action)
+            await self._require(connection, caller, *rights_to_create(prototype))
             plan, problems = await plan_instance(connection, self._context, caller, prototype)
             raise_if(problems)
             assert plan is not None
             region = self._context.region.name
             node = await placement.least_loaded(connection, region) if self._auto_place else None
-            id = await write_instance(connection, self._context, caller, plan, node_id=node)
-            record = await self._record(connection, id)
-            return instance_view(record, CREATED), etag(id, record.row["version"])
+            record = await write_instance(connection, self._context, caller, plan, node_id=node)
+            return instance_view(record, CREATED), etag(record.id, record.row["version"])
 
     async def _from_template(
         self, connection: AsyncConnection, caller: Caller, prototype: InstancePrototype
@@ -118,7 +115,8 @@ class InstanceService:
         """The body with what its `source_template` says where it says nothing itself (contract 2.5)."""
         if prototype.source_template is None:
             return prototype
-        await self._require(connection, caller, "is.instance.instance-template.read")
+        reading = "is.instance.instance-template.read"
+        await self._require(connection, caller, "is.instance.instance.create", reading)
         row, problems = await resolve(
             connection,
             instance_templates,
@@ -257,8 +255,7 @@ class InstanceService:
         """
         context = self._context
         async with context.database.transaction() as connection:
-            for action in reinitialize.rights_to_reinitialize(body):
-                await self._require(connection, caller, action)
+            await self._require(connection, caller, *reinitialize.rights_to_reinitialize(body))
             profile = (await self._read(connection, caller, id)).profile
             found = await reinitialize.resolve_initialization(
                 connection, context, caller, body, profile

@@ -20,7 +20,7 @@ from linklocal.ids import AccountId, InstanceId, NodeId, new_instance_id, vpc_cr
 from linklocal.vpc import metadata_service
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.instances.lifecycle import DELETING
-from linklocal.vpc.instances.load import InstanceRecord
+from linklocal.vpc.instances.load import InstanceRecord, load
 from linklocal.vpc.instances.plan import InstancePlan
 from linklocal.vpc.instances.queries import forget_deleted
 from linklocal.vpc.instances.tables import deleted_instances, instance_keys, instances
@@ -28,7 +28,7 @@ from linklocal.vpc.instances.views import instance_view
 from linklocal.vpc.keys.views import metadata_view
 from linklocal.vpc.naming import fresh_name, name_taken, unique
 from linklocal.vpc.network.interfaces import create_interfaces, remove_interfaces
-from linklocal.vpc.render import publish_instances, render
+from linklocal.vpc.render import render
 from linklocal.vpc.rows import of_account
 from linklocal.vpc.volumes.attach import create_volumes, remove_volumes
 
@@ -40,7 +40,7 @@ async def write_instance(
     plan: InstancePlan,
     *,
     node_id: NodeId | None = None,
-) -> InstanceId:
+) -> InstanceRecord:
     """Write a plan of this transaction, place it on a node if one is given, and publish it.
 
     Raises Invalid (`name`) when another request took the name meanwhile, Conflict or Invalid (`node`)
@@ -84,11 +84,15 @@ async def write_instance(
     await write_link(connection, context, id, crn, plan.default_trusted_profile)
     if node_id is not None:
         await placement.place(connection, id, AccountId(caller.account_id), node_id)
-    revisions = await publish_instances(connection, context, [id])
-    await connection.execute(
-        update(instances).where(instances.c.id == id).values(revision=revisions.get(id))
-    )
-    return id
+    # Nobody else can see the new row: unlike `publish_instances`, this need not lock it.
+    record = (await load(connection, [id]))[id]
+    revisions = await context.publisher.put(connection, [render(record)])
+    revision = revisions.get(id)
+    if revision is not None:
+        await connection.execute(
+            update(instances).where(instances.c.id == id).values(revision=revision)
+        )
+    return replace(record, row={**record.row, "revision": revision})
 
 
 async def write_keys(connection: AsyncConnection, id: InstanceId, keys: Any) -> None:
