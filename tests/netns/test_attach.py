@@ -133,10 +133,8 @@ def test_a_device_where_nothing_would_arrive_is_refused_with_what_to_do(
     host.attach(instance, "--device", there.device)
     ip("addr", "del", address, "peer", peer, "dev", there.device)
 
-    faults = {item["kind"]: item["fault"] for item in host.attachments(instance)}
-    assert faults["port"] is None
     advice = f"ip addr add {address} peer GUEST-ADDRESS dev {there.device}"
-    assert advice in faults["device"]
+    assert advice in fault_at_device(host, instance)
     said = linklocal("doctor", instance, state_dir=host.dev.state_dir).stdout
     assert said.startswith("device-address: ")
     assert said.endswith(f"Run: {advice}\n")
@@ -156,6 +154,20 @@ def test_a_device_where_nothing_would_arrive_is_refused_with_what_to_do(
         ip("link", "del", bridge)
     host.attach(instance, "--device", there.device)
     assert there.guest.instance()["id"] == instance
+
+    ip("link", "set", there.device, "name", f"{there.device}x")  # as if it were gone
+    try:
+        assert "is not there any more" in fault_at_device(host, instance)
+        ip("link", "add", "name", there.device, "type", "veth", "peer", "name", bridge)
+        assert "is another one now" in fault_at_device(host, instance)
+        ip("link", "del", bridge)
+    finally:
+        ip("link", "set", f"{there.device}x", "name", there.device)
+    assert host.node("detach", instance).returncode == 0
+
+
+def fault_at_device(host: Host, instance: str) -> str:
+    return next(str(i["fault"]) for i in host.attachments(instance) if i["kind"] == "device")
 
 
 def test_what_cannot_be_attached_is_refused_with_the_reason(guest: MakeGuest, host: Host) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -234,12 +235,11 @@ def _places(listed: list[dict[str, Any]]) -> Iterator[Finding]:
         name = item["name"] or item["instance"]
         if item["fault"] is None or item["kind"] == "port":
             continue
-        if item["kind"] == "device" and item["address"] is not None:
-            # Something listens: what is missing is the address at the device.
+        # Where the node knows the command that mends it, it says so.
+        if (command := re.search(r"run `([^`]+)`", item["fault"])) is not None:
             yield Finding(
-                "device-address", f"{name} at {item['where']}: {item['fault']}",
-                f"ip addr add 169.254.169.254/32 peer GUEST-ADDRESS dev {item['where']}",
-            )  # fmt: skip
+                "device-address", f"{name} at {item['where']}: {item['fault']}", command[1]
+            )
         else:
             yield Finding(
                 "attachment-gone", f"{name} at {item['where']}: {item['fault']}",

@@ -239,6 +239,7 @@ class DevicePlace(AddressPlace):
         super().__init__(id, instance_id, silent=silent, label=label)
         self._device = device
         self._filter: DeviceFilter | None = None
+        self._index: int | None = None  # of the device at which it listens
 
     @property
     def where(self) -> str:
@@ -272,6 +273,7 @@ class DevicePlace(AddressPlace):
             raise self._not_attached(
                 f"it is a port of a {link.port_of}, which takes all that arrives: name a device that is none"
             )
+        self._index = link.index
         try:
             return DeviceFilter(
                 self._device,
@@ -290,11 +292,16 @@ class DevicePlace(AddressPlace):
             ) from error
 
     def fault(self) -> str | None:
-        """Its packets are the host's only where the address is local; the listener is there without it."""
+        """The listener is at the device that had the name; packets are the host's where the address is."""
         try:
+            if self._index is not None and socket.if_nametoindex(self._device) != self._index:
+                return (
+                    f"The device {self._device} is another one now: detach it, and attach it again."
+                )
             is_local = address_is_local(ADDRESS, self._device)
         except OSError:
-            return None  # `listen` says it better
+            # Before it is attached, `listen` says it better.
+            return f"The device {self._device} is not there any more." if self._index else None
         if is_local:
             return None
         return (
@@ -310,7 +317,7 @@ class DevicePlace(AddressPlace):
             self._filter.set(hops(settings), self.port(settings))
 
     def close(self) -> None:
-        rules, self._filter = self._filter, None
+        rules, self._filter, self._index = self._filter, None, None
         if rules is not None:
             rules.close()
 
