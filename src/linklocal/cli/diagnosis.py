@@ -183,7 +183,7 @@ def _node(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "node-revoked",
             f"Node {node['name']} is revoked. Let it join anew, then place its instances.",
-            _start(facts, ' --join-token "$(linklocal node join-token)"'),
+            _start(facts, f' --name {node["name"]} --join-token "$(linklocal node join-token)"'),
         )
     skew = server["clock_skew_seconds"] if server is not None else None
     if skew is not None and abs(skew) > SKEW_MOST:

@@ -184,13 +184,14 @@ class Survey:
         facts = self.facts
         facts.node_dir, facts.joined = str(node), (node / "node.json").exists()
         deadline = time.monotonic() + SECONDS
-        self._read_node(node)
+        facts.node_pid = running_process(node)
+        facts.node_stopped = is_stopped(facts.node_pid)
+        if not facts.node_stopped:  # which would take the call and never answer
+            self._read_node(node)
         # A change of a moment ago is no fault: the node may be about to apply it.
         while behind(facts) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             self._read_node(node)
-        facts.node_pid = running_process(node)
-        facts.node_stopped = is_stopped(facts.node_pid)
         facts.unit, facts.disk = unit_of(facts.node_pid), str(mount_of(node))
         faults = " ".join(facts.node["instance_faults"].values()) if facts.node is not None else ""
         taken = _TAKEN.search(faults)

@@ -270,8 +270,9 @@ class NodeAuthenticator:
                 raise _unknown()
             if node["revoked_at"] is not None:
                 raise NotAuthenticated(
-                    "This node has been revoked: start it again with a join token of `linklocal node join-token` "
-                    "(`linklocal dev`: just start it again), then place its instances.",
+                    "This node has been revoked: start it again with a join token of "
+                    "`linklocal node join-token` (`linklocal dev`: just start it again), then place its "
+                    "instances.",
                     code=NODE_REVOKED,
                 )
             if not await self._is_first(connection, node["id"], claims["jti"], now):

@@ -102,7 +102,7 @@ FINDINGS: list[tuple[str, Change, str]] = [
     ("disk-read-only", lambda f: node(f, instance_faults={"0717_1": "(Read-only file system)"}),
      "mount -o remount,rw /"),
     ("node-revoked", lambda f: of_server(f, revoked=True),
-     f'{RESTART} --join-token "$(linklocal node join-token)"'),
+     f'{RESTART} --name host-1 --join-token "$(linklocal node join-token)"'),
     ("node-too-old", lambda f: node(f, refusing_because_of_age=True), RESTART),
     ("node-cut-off", lambda f: of_server(f, connected=False, fault="refused"), RESTART),
     ("clock", lambda f: of_server(f, clock_skew_seconds=-31.0), "timedatectl set-ntp true"),
