@@ -15,6 +15,7 @@ from linklocal.store.engine import Database
 from linklocal.vpc.keys.tables import keys
 from linklocal.vpc.naming import name_problems, name_taken, unique
 from linklocal.vpc.placement_groups.tables import placement_groups
+from linklocal.vpc.scopes import Scope
 
 TAKEN = name_taken("key", "key")
 TWIN = bad_field("public_key", "It is here already.")
@@ -78,7 +79,7 @@ async def test_a_constraint_of_another_table_is_not_taken_for_its_own(region: Re
 
 
 async def test_a_name_is_free_taken_or_reserved(region: Region) -> None:
-    scope = select(keys).where(keys.c.account_id == ACCOUNT)
+    scope = Scope(select(keys).where(keys.c.account_id == ACCOUNT), {})
     async with region.database.read() as connection:
         found = {
             name: [

@@ -6,9 +6,9 @@ Who places or moves an instance holds the lock of the instance's row; nodes are 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import BindParameter, RowMapping, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Conflict, Invalid, not_found_field
@@ -30,6 +30,48 @@ __all__ = [
 
 node_applied = fleet_nodes.applied_revisions
 
+# Asked for every instance: made once, since to build a statement takes longer than to run it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_STATES = (
+    select(
+        placements.c.instance_id,
+        placements.c.node_id,
+        nodes.c.name.label("node_name"),
+        nodes.c.applied_revision,
+        nodes.c.last_seen_at,
+        nodes.c.revoked_at,
+        placements.c.fault,
+        placements.c.address,
+        documents.c.revision.label("document_revision"),
+    )
+    .join(nodes, nodes.c.id == placements.c.node_id)
+    .outerjoin(documents, documents.c.instance_id == placements.c.instance_id)
+    .where(placements.c.instance_id.in_(_IDS))
+)
+_ONE = select(
+    placements.c.instance_id,
+    placements.c.node_id,
+    placements.c.account_id,
+    placements.c.serving,
+    placements.c.metadata_enabled,
+    placements.c.tokens_valid_after,
+    placements.c.claims,
+).where(placements.c.instance_id == bindparam("instance"))
+_LEAST_LOADED = (
+    select(nodes.c.id)
+    .outerjoin(placements, placements.c.node_id == nodes.c.id)
+    .where(nodes.c.region == bindparam("region"), nodes.c.revoked_at.is_(None))
+    .group_by(nodes.c.id, nodes.c.name)
+    .order_by(func.count(placements.c.instance_id), nodes.c.name)
+    .limit(1)
+)
+_LOCK = (
+    select(nodes.c.id, nodes.c.name, nodes.c.revoked_at)
+    .where(nodes.c.id.in_(_IDS))
+    .order_by(nodes.c.id)
+    .with_for_update(key_share=True)
+)
+
 
 class Dropper(Protocol):
     """The part of `publish.FleetPublisher` that `move` needs."""
@@ -41,24 +83,7 @@ async def find(
     connection: AsyncConnection, instance_ids: Collection[InstanceId]
 ) -> dict[InstanceId, PlacementState]:
     """Where these instances are; those not placed are absent. One query."""
-    p, n = placements.c, nodes.c
-    statement = (
-        select(
-            p.instance_id,
-            p.node_id,
-            n.name.label("node_name"),
-            n.applied_revision,
-            n.last_seen_at,
-            n.revoked_at,
-            p.fault,
-            p.address,
-            documents.c.revision.label("document_revision"),
-        )
-        .join(nodes, n.id == p.node_id)
-        .outerjoin(documents, documents.c.instance_id == p.instance_id)
-        .where(p.instance_id.in_(sorted(instance_ids)))
-    )
-    rows = (await connection.execute(statement)).mappings()
+    rows = (await connection.execute(_STATES, {"ids": sorted(instance_ids)})).mappings()
     return {row["instance_id"]: _state(row) for row in rows}
 
 
@@ -69,44 +94,20 @@ def _state(row: RowMapping) -> PlacementState:
 
 async def get(connection: AsyncConnection, instance_id: InstanceId) -> Placement | None:
     """What the server holds about a placed instance."""
-    p = placements.c
-    columns = (
-        p.instance_id,
-        p.node_id,
-        p.account_id,
-        p.serving,
-        p.metadata_enabled,
-        p.tokens_valid_after,
-        p.claims,
-    )
-    statement = select(*columns).where(p.instance_id == instance_id)
-    row = (await connection.execute(statement)).one_or_none()
+    row = (await connection.execute(_ONE, {"instance": instance_id})).one_or_none()
     return None if row is None else Placement(**row._mapping)
 
 
 async def least_loaded(connection: AsyncConnection, region: str) -> NodeId | None:
     """The node of the region with the fewest instances; None when there is none to take one."""
-    statement = (
-        select(nodes.c.id)
-        .outerjoin(placements, placements.c.node_id == nodes.c.id)
-        .where(nodes.c.region == region, nodes.c.revoked_at.is_(None))
-        .group_by(nodes.c.id, nodes.c.name)
-        .order_by(func.count(placements.c.instance_id), nodes.c.name)
-        .limit(1)
-    )
-    found = (await connection.execute(statement)).scalar_one_or_none()
+    found = (await connection.execute(_LEAST_LOADED, {"region": region})).scalar_one_or_none()
     return None if found is None else NodeId(found)
 
 
 async def _lock(connection: AsyncConnection, node_ids: Collection[NodeId]) -> dict[str, RowMapping]:
     """Rows of the nodes, locked against a revision bump and a revocation, lower id first."""
-    statement = (
-        select(nodes.c.id, nodes.c.name, nodes.c.revoked_at)
-        .where(nodes.c.id.in_(sorted(node_ids)))
-        .order_by(nodes.c.id)
-        .with_for_update(key_share=True)
-    )
-    return {row["id"]: row for row in (await connection.execute(statement)).mappings()}
+    rows = (await connection.execute(_LOCK, {"ids": sorted(node_ids)})).mappings()
+    return {row["id"]: row for row in rows}
 
 
 def _usable(found: dict[str, RowMapping], node_id: NodeId) -> None:
@@ -133,15 +134,16 @@ async def place(
             return False
         raise Conflict("The instance is placed on another node: move it.", "node")
     await connection.execute(
-        insert(placements).values(
-            instance_id=instance_id,
-            account_id=account_id,
-            node_id=node_id,
-            serving=False,
-            metadata_enabled=False,
-            tokens_valid_after=0,
-            claims={},
-        )
+        insert(placements),
+        {
+            "instance_id": instance_id,
+            "account_id": account_id,
+            "node_id": node_id,
+            "serving": False,
+            "metadata_enabled": False,
+            "tokens_valid_after": 0,
+            "claims": {},
+        },
     )
     return True
 

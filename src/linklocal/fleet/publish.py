@@ -29,6 +29,36 @@ CHUNK = 500
 # Documents written as JSON in one go: other requests have their turn in between.
 TURN = 50
 
+# What every change asks: made once, since to build a statement takes longer than to run it. `of`: an
+# instance's id.
+_PLACED = select(placements.c.instance_id, placements.c.node_id).where(
+    placements.c.instance_id.in_(bindparam("ids", expanding=True))
+)
+_BUMP = (
+    update(nodes)
+    .where(nodes.c.id == bindparam("node"))
+    .values(revision=nodes.c.revision + bindparam("by"))
+    .returning(nodes.c.revision)
+)
+_UPDATE_PLACEMENT = (
+    update(placements)
+    .where(placements.c.instance_id == bindparam("of"))
+    .values(
+        serving=bindparam("new_serving"),
+        metadata_enabled=bindparam("new_enabled"),
+        tokens_valid_after=bindparam("new_epoch"),
+        claims=bindparam("new_claims", type_=placements.c.claims.type),
+    )
+)
+_DELETE_PLACEMENT = delete(placements).where(placements.c.instance_id == bindparam("of"))
+_DELETE_DOCUMENT = delete(documents).where(documents.c.instance_id == bindparam("of"))
+_DELETE_TOMBSTONE = delete(tombstones).where(
+    tombstones.c.node_id == bindparam("node"), tombstones.c.instance_id == bindparam("of")
+)
+_NEWEST_STALE = select(func.max(tombstones.c.revision)).where(
+    tombstones.c.node_id == bindparam("node"), tombstones.c.created_at < bindparam("before")
+)
+
 
 class FleetPublisher:
     """`vpc.context.Publisher`. Callers hold the locks of the instances that they publish."""
@@ -70,9 +100,9 @@ class FleetPublisher:
             "revision": revision,
             "created_at": now,
         }
-        await connection.execute(upsert(connection, tombstones, ["revision", "created_at"]), [row])
-        await connection.execute(delete(documents).where(documents.c.instance_id == instance_id))
-        await connection.execute(delete(placements).where(placements.c.instance_id == instance_id))
+        await connection.execute(upsert(connection, tombstones, ("revision", "created_at")), [row])
+        await connection.execute(_DELETE_DOCUMENT, {"of": instance_id})
+        await connection.execute(_DELETE_PLACEMENT, {"of": instance_id})
         await _prune(connection, node_id, now - TOMBSTONES_KEPT)
         await self._wake.notify(connection, node_id)
         return revision
@@ -84,10 +114,8 @@ async def _placed(
     """The instances among `ids` that are placed, by node, in the order of `ids`."""
     where: dict[str, NodeId] = {}
     for start in range(0, len(ids), CHUNK):
-        statement = select(placements.c.instance_id, placements.c.node_id).where(
-            placements.c.instance_id.in_(ids[start : start + CHUNK])
-        )
-        where.update((id, NodeId(node)) for id, node in await connection.execute(statement))
+        rows = await connection.execute(_PLACED, {"ids": ids[start : start + CHUNK]})
+        where.update((id, NodeId(node)) for id, node in rows)
     by_node: defaultdict[NodeId, list[InstanceId]] = defaultdict(list)
     for id in ids:
         if id in where:
@@ -97,13 +125,8 @@ async def _placed(
 
 async def _bump(connection: AsyncConnection, node_id: NodeId, by: int) -> int:
     """Take `by` revisions of the node and return the last. Locks the node's row until the commit."""
-    statement = (
-        update(nodes)
-        .where(nodes.c.id == node_id)
-        .values(revision=nodes.c.revision + by)
-        .returning(nodes.c.revision)
-    )
-    return int((await connection.execute(statement)).scalar_one())
+    bumped = await connection.execute(_BUMP, {"node": node_id, "by": by})
+    return int(bumped.scalar_one())
 
 
 async def _write(
@@ -124,25 +147,15 @@ async def _write(
         if len(rows) % TURN == 0:
             await asyncio.sleep(0)
     await connection.execute(
-        upsert(connection, documents, ["node_id", "revision", "document"]), rows
+        upsert(connection, documents, ("node_id", "revision", "document")), rows
     )
     # An instance that came back to this node: its document stands for the newest change.
     await connection.execute(
-        delete(tombstones).where(
-            tombstones.c.node_id == node_id, tombstones.c.instance_id == bindparam("of")
-        ),
-        [{"of": document.instance_id} for document in published],
+        _DELETE_TOMBSTONE,
+        [{"node": node_id, "of": document.instance_id} for document in published],
     )
-    p = placements.c
     await connection.execute(
-        update(placements)
-        .where(p.instance_id == bindparam("of"))
-        .values(
-            serving=bindparam("new_serving"),
-            metadata_enabled=bindparam("new_enabled"),
-            tokens_valid_after=bindparam("new_epoch"),
-            claims=bindparam("new_claims", type_=p.claims.type),
-        ),
+        _UPDATE_PLACEMENT,
         [
             {
                 "of": document.instance_id,
@@ -159,9 +172,7 @@ async def _write(
 async def _prune(connection: AsyncConnection, node_id: NodeId, before: datetime) -> None:
     """Forget the node's tombstones from before then, and remember up to which revision."""
     t = tombstones.c
-    newest = await connection.scalar(
-        select(func.max(t.revision)).where(t.node_id == node_id, t.created_at < before)
-    )
+    newest = await connection.scalar(_NEWEST_STALE, {"node": node_id, "before": before})
     if newest is None:
         return
     await connection.execute(delete(tombstones).where(t.node_id == node_id, t.revision <= newest))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,10 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 
-def upsert(connection: AsyncConnection, table: Table, columns: Sequence[str]) -> Insert:
-    """An insert that replaces `columns` of a row with the same primary key."""
+def upsert(connection: AsyncConnection, table: Table, columns: tuple[str, ...]) -> Insert:
+    """An insert that replaces `columns` of a row with the same primary key. One and the same statement:
+    give the row as parameters when it is executed.
+    """
+    return _upsert(connection.dialect.name, table, columns)
+
+
+@cache  # to build it takes as long as to run it
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
     keys = list(table.primary_key.columns)
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         pg = postgresql_insert(table)
         return pg.on_conflict_do_update(
             index_elements=keys, set_={name: pg.excluded[name] for name in columns}

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg.errors
-from sqlalchemy import Select, Table, UniqueConstraint, select
+from sqlalchemy import Select, Table, UniqueConstraint, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Invalid, Problem, Target, bad_field
 from linklocal.ids import generated_name
+from linklocal.vpc.scopes import DERIVED, Scope
 
 PROVIDER_PREFIX = "ibm-"
 _SQLITE_UNIQUE = re.compile(r"UNIQUE constraint failed: (.+)")
@@ -42,7 +44,7 @@ def name_reserved(name: str | None, field: str = "name") -> list[Problem]:
 
 async def name_problems(
     connection: AsyncConnection,
-    scope: Select[Any],
+    scope: Scope,
     table: Table,
     kind: str,
     name: str | None,
@@ -50,27 +52,37 @@ async def name_problems(
 ) -> list[Problem]:
     """What is wrong with a name that a user asks for: reserved, or taken by a row of `scope`.
 
-    `scope` selects rows of `table` that must have different names (`select(table).where(account and
-    region)`). Another request may still take the name before the write: see `unique`.
+    `scope`: the rows of `table` that must have different names (`rows.own`). Another request may still
+    take the name before the write: see `unique`.
     """
     if name is None:
         return []
-    taken = scope.with_only_columns(table.c.id).where(table.c.name == name).limit(1)
-    if (await connection.execute(select(taken.exists()))).scalar_one():
+    if await _is_taken(connection, scope, table, name):
         return [*name_reserved(name, field), name_taken(kind, name, field)]
     return name_reserved(name, field)
 
 
-async def fresh_name(connection: AsyncConnection, scope: Select[tuple[str]], table: Table) -> str:
+async def fresh_name(connection: AsyncConnection, scope: Scope, table: Table) -> str:
     """A generated name that no row of `scope` (as for `name_problems`) has.
 
     Four random words do repeat once a region holds some ten thousand of a kind.
     """
     while True:
         name = generated_name()
-        taken = scope.with_only_columns(table.c.id).where(table.c.name == name).limit(1)
-        if not (await connection.execute(select(taken.exists()))).scalar_one():
+        if not await _is_taken(connection, scope, table, name):
             return name
+
+
+async def _is_taken(connection: AsyncConnection, scope: Scope, table: Table, name: str) -> bool:
+    statement = _taken(scope.statement, table)
+    return bool(await connection.scalar(statement, scope.seeking(name)))
+
+
+@lru_cache(maxsize=DERIVED)
+def _taken(rows: Select[Any], table: Table) -> Select[tuple[bool]]:
+    return select(
+        rows.with_only_columns(table.c.id).where(table.c.name == bindparam("wanted")).exists()
+    )
 
 
 @contextmanager

@@ -7,15 +7,17 @@ is allowed only if they agree. A reference to nothing is 400 `not_found` with th
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Row, Select, Table, select
+from sqlalchemy import Row, Select, Table, bindparam
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Invalid, Problem, bad_field, missing_field, not_found_field
 from linklocal.ids import NAME_MAX, NAME_PATTERN
+from linklocal.vpc.scopes import DERIVED, Scope
 
 # What a reference to something deleted says about it (contract 1.6).
 DELETED_MORE_INFO = "https://cloud.ibm.com/apidocs/vpc#deleted-resources"
@@ -117,14 +119,14 @@ async def resolve(
     identity: Identity,
     field: str,
     *,
-    scope: Select[Any] | None = None,
+    scope: Scope,
     lock: bool = False,
 ) -> tuple[Row[Any] | None, list[Problem]]:
     """Find the row that `identity` names in `table` (columns `id`, `crn`, and `fingerprint` if asked).
 
     A CRN or fingerprint must be whole; of a URL only the last segment counts.
 
-    `scope` narrows the search (`select(table).where(account and region)`). `lock` takes a share lock on
+    `scope`: the rows of `table` to look among (`rows.own`). `lock` takes a share lock on
     PostgreSQL, so that the row cannot be renamed or deleted before the transaction ends.
     Returns the row and no problem, or None and what is wrong, with `field` as the target's prefix.
     """
@@ -133,13 +135,9 @@ async def resolve(
         return None, [missing_field(f"{field}.id", f"Name `{field}` by `id`, `crn` or `href`.")]
     found: Row[Any] | None = None
     for member, value in members.items():
-        column, wanted = (
-            (table.c.id, href_id(value)) if member == "href" else (table.c[member], value)
-        )
-        statement = (select(table) if scope is None else scope).where(column == wanted)
-        if lock:
-            statement = statement.with_for_update(read=True)
-        row = (await connection.execute(statement)).one_or_none()
+        column, wanted = ("id", href_id(value)) if member == "href" else (member, value)
+        statement = _by(scope.statement, table, column, lock)
+        row = (await connection.execute(statement, scope.seeking(wanted))).one_or_none()
         kind = table.name.removesuffix("s").replace("_", " ")
         if row is None:
             return None, [
@@ -157,6 +155,13 @@ async def resolve(
             ]
         found = row
     return found, []
+
+
+@lru_cache(maxsize=DERIVED)
+def _by(rows: Select[Any], table: Table, column: str, lock: bool) -> Select[Any]:
+    """The row that has `wanted` in a column; `lock` takes it FOR SHARE."""
+    statement = rows.where(table.c[column] == bindparam("wanted"))
+    return statement.with_for_update(read=True) if lock else statement
 
 
 def raise_if(problems: list[Problem]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, not_found_field
@@ -13,6 +13,12 @@ from linklocal.iam.caller import Caller
 from linklocal.iam.tables import resource_groups
 from linklocal.vpc.http import ResponseModel
 from linklocal.vpc.references import ResourceGroupIdentity
+
+# Asked at most calls: made once, since to build a statement takes longer than to run it.
+_BY_IDS = select(resource_groups).where(resource_groups.c.id.in_(bindparam("ids", expanding=True)))
+_DEFAULT = select(resource_groups.c.id).where(
+    resource_groups.c.account_id == bindparam("account"), resource_groups.c.is_default
+)
 
 
 class ResourceGroupReference(ResponseModel):
@@ -25,10 +31,9 @@ async def resource_group_references(
     connection: AsyncConnection, ids: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """ResourceGroupReferences of existing groups, by id, with one query."""
-    statement = select(resource_groups).where(resource_groups.c.id.in_(sorted(set(ids))))
     return {
         row.id: {"href": f"/v2/resource_groups/{row.id}", "id": row.id, "name": row.name}
-        for row in await connection.execute(statement)
+        for row in await connection.execute(_BY_IDS, {"ids": sorted(set(ids))})
     }
 
 
@@ -54,13 +59,12 @@ async def resolve_resource_group(
     field: str = "resource_group",
 ) -> tuple[str, list[Problem]]:
     """The id of the group asked for, or of the account's default one. `field`: where the body has it."""
-    of_account = select(resource_groups.c.id).where(
-        resource_groups.c.account_id == caller.account_id
-    )
     if identity is None:
-        default = of_account.where(resource_groups.c.is_default)
-        return str((await connection.execute(default)).scalar_one()), []
-    asked = of_account.where(resource_groups.c.id == identity.id)
+        default = await connection.execute(_DEFAULT, {"account": caller.account_id})
+        return str(default.scalar_one()), []
+    asked = select(resource_groups.c.id).where(
+        resource_groups.c.account_id == caller.account_id, resource_groups.c.id == identity.id
+    )
     if (found := (await connection.execute(asked)).scalar_one_or_none()) is not None:
         return str(found), []
     message = "There is no resource group with this id: leave it out to use the default one."

@@ -32,7 +32,7 @@ from linklocal.vpc.network.tables import vpcs
 from linklocal.vpc.references import resolve
 from linklocal.vpc.regions.views import resolve_zone
 from linklocal.vpc.resource_groups import resolve_resource_group
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import own
 
 _PREFIX = "initialization."
 
@@ -131,7 +131,7 @@ async def plan_server(
 ) -> tuple[BareMetalServerPlan | None, list[Problem]]:
     """The plan, or None and what is wrong. Run this in a `transaction()`, never in a `read()`."""
     problems = _refused(body)
-    scope = of_account(context, caller, bare_metal_servers)
+    scope = own(context, caller, bare_metal_servers)
     kind = "bare metal server"
     problems += await name_problems(connection, scope, bare_metal_servers, kind, body.name)
     zone, found = resolve_zone(context.region, body.zone)
@@ -203,7 +203,7 @@ async def _plan_network(
         return None, []
     vpc_id, problems = None, list[Problem]()
     if body.vpc is not None:
-        scope = of_account(context, caller, vpcs)
+        scope = own(context, caller, vpcs)
         row, problems = await resolve(connection, vpcs, body.vpc, "vpc", scope=scope, lock=True)
         vpc_id = None if row is None else row._mapping["id"]
     plan, found = await plan_interfaces(

@@ -49,7 +49,7 @@ from linklocal.vpc.network.tables import vpcs
 from linklocal.vpc.paging import Page, select_page
 from linklocal.vpc.references import raise_if
 from linklocal.vpc.render import publish_instances
-from linklocal.vpc.rows import View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import View, ViewPage, find_row, of_account, own
 
 Act = Literal["start", "stop", "restart"]
 _TABLE = bare_metal_servers
@@ -164,7 +164,7 @@ class BareMetalServerService:
             }
             if "name" in given and patch.name != record.row["name"]:
                 values["name"] = patch.name
-                scope = of_account(context, caller, _TABLE)
+                scope = own(context, caller, _TABLE)
                 kind = "bare metal server"
                 problems += await name_problems(connection, scope, _TABLE, kind, patch.name)
             raise_if(problems)

@@ -31,7 +31,7 @@ from linklocal.vpc.instances.writing import write_link
 from linklocal.vpc.naming import fresh_name, name_taken, unique
 from linklocal.vpc.network.interfaces import create_interfaces, remove_interfaces
 from linklocal.vpc.render import publish_instances, render_bare_metal
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import own
 
 _KIND = "bare metal server"
 
@@ -49,7 +49,7 @@ async def write_server(
     Raises Invalid (`name`) when another request took the name meanwhile, Conflict or Invalid (`node`)
     when the node cannot take it.
     """
-    scope = of_account(context, caller, bare_metal_servers)
+    scope = own(context, caller, bare_metal_servers)
     name = plan.name or await fresh_name(connection, scope, bare_metal_servers)
     id = InstanceId(new_zonal_id(plan.zone))
     crn = vpc_crn(plan.zone, caller.account_id, "bare-metal-server", id)

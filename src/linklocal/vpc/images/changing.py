@@ -28,7 +28,7 @@ from linklocal.vpc.naming import name_problems, name_taken, unique
 from linklocal.vpc.references import raise_if, resolve, resolve_named
 from linklocal.vpc.render import publish_instances
 from linklocal.vpc.resource_groups import resolve_resource_group
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import own
 from linklocal.vpc.volumes.tables import volume_attachments, volumes
 
 DEFAULT_SIZE = 10  # GB
@@ -63,7 +63,7 @@ async def create_image(
     ]
     group_id, found = await resolve_resource_group(connection, caller, prototype.resource_group)
     problems += found
-    scope = of_account(context, caller, images)
+    scope = own(context, caller, images)
     problems += await name_problems(connection, scope, images, "image", prototype.name)
     system, size, found = await _source(connection, context, caller, prototype)
     problems += found
@@ -116,7 +116,7 @@ async def _source(
     if prototype.file is not None or prototype.operating_system is not None:
         message = "An image of a volume has its operating system: leave `file` and it out."
         return None, 0, [bad_field("source_volume", message)]
-    scope = of_account(context, caller, volumes)
+    scope = own(context, caller, volumes)
     row, problems = await resolve(
         connection, volumes, prototype.source_volume, "source_volume", scope=scope, lock=True
     )
@@ -151,7 +151,7 @@ async def update_image(
     problems: list[Problem] = []
     if "name" in given and patch.name != image["name"]:
         values["name"] = patch.name
-        scope = of_account(context, caller, images)
+        scope = own(context, caller, images)
         problems += await name_problems(connection, scope, images, "image", patch.name)
     if "allowed_use" in given:
         await context.authorizer.require(connection, caller, "is.image.image.manage-allowed-use")

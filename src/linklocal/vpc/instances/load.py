@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import BindParameter, Select, Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.document import MetadataService
@@ -29,6 +30,13 @@ from linklocal.vpc.network.tables import vpcs
 from linklocal.vpc.placement_groups.tables import placement_groups
 from linklocal.vpc.profiles.catalog import Profile, stored
 from linklocal.vpc.volumes.attach import LoadedVolumeAttachment, load_volume_attachments
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_KEYS = (
+    select(instance_keys)
+    .where(instance_keys.c.instance_id.in_(_IDS))
+    .order_by(instance_keys.c.instance_id, instance_keys.c.position)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +122,22 @@ async def _by_id(
 ) -> dict[str, dict[str, Any]]:
     """Rows of a table by id. An empty collection is asked for too: the number of queries is fixed."""
     wanted = sorted({id for id in ids if id is not None})
-    rows = await connection.execute(select(table).where(table.c.id.in_(wanted)))
+    rows = await connection.execute(_with_ids(table), {"ids": wanted})
     return {row["id"]: dict(row) for row in rows.mappings()}
+
+
+@cache  # to build it takes longer than to run it
+def _with_ids(table: Table) -> Select[Any]:
+    return select(table).where(table.c.id.in_(_IDS))
 
 
 async def _keys(
     connection: AsyncConnection, ids: Collection[InstanceId]
 ) -> dict[InstanceId, list[UsedKey]]:
     """Keys by instance, in the order given. A key that still exists shows its name of today."""
-    statement = (
-        select(instance_keys)
-        .where(instance_keys.c.instance_id.in_(sorted(ids)))
-        .order_by(instance_keys.c.instance_id, instance_keys.c.position)
-    )
-    uses = (await connection.execute(statement)).mappings().all()
+    uses = (await connection.execute(_KEYS, {"ids": sorted(ids)})).mappings().all()
     wanted = sorted({use["key_id"] for use in uses})
-    rows = await connection.execute(select(keys).where(keys.c.id.in_(wanted)))
+    rows = await connection.execute(_with_ids(keys), {"ids": wanted})
     today = {row._mapping["id"]: metadata_view(row) for row in rows}
     found: dict[InstanceId, list[UsedKey]] = {}
     for use in uses:

@@ -33,7 +33,7 @@ from linklocal.vpc.profiles.catalog import Profile, resolve_profile
 from linklocal.vpc.references import resolve
 from linklocal.vpc.regions.views import resolve_zone
 from linklocal.vpc.resource_groups import resolve_resource_group
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import own
 from linklocal.vpc.volumes.attach import VolumesPlan, plan_volumes
 
 _T = TypeVar("_T")
@@ -183,7 +183,7 @@ class _Planner:
         return found
 
     async def _check_name(self) -> None:
-        scope = of_account(self._context, self._caller, instances)
+        scope = own(self._context, self._caller, instances)
         self.problems += await name_problems(
             self._connection, scope, instances, "instance", self._body.name
         )
@@ -224,7 +224,7 @@ class _Planner:
         body = self._body
         vpc_id = None
         if body.vpc is not None:
-            scope = of_account(self._context, self._caller, vpcs)
+            scope = own(self._context, self._caller, vpcs)
             row = self._noted(
                 await resolve(self._connection, vpcs, body.vpc, "vpc", scope=scope, lock=True)
             )

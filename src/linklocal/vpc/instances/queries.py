@@ -11,7 +11,6 @@ from fastapi import Query
 from sqlalchemy import ColumnElement, Select, false, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from linklocal.errors import NotFound
 from linklocal.fleet.placement import node_applied
 from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
@@ -19,7 +18,7 @@ from linklocal.vpc.instances.options import AffinityPolicy, AvailabilityClass
 from linklocal.vpc.instances.tables import deleted_instances, instances
 from linklocal.vpc.network.tables import vpcs
 from linklocal.vpc.placement_groups.tables import placement_groups
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import find_row, of_account, one_by_id, own
 
 # How long a deleted instance is shown as `deleting` when its node does not answer.
 DELETING_SHOWN = timedelta(seconds=30)
@@ -134,13 +133,8 @@ async def find_instance(
 
     What an instance stands on (its subnets, keys, placement group) is locked before it, not after.
     """
-    statement = of_account(context, caller, instances).where(instances.c.id == id)
-    if lock:
-        statement = statement.with_for_update()
-    row = (await connection.execute(statement)).mappings().one_or_none()
-    if row is None:
-        raise NotFound("id", id)
-    return dict(row)
+    row = await find_row(connection, context, caller, instances, id, lock=lock)
+    return dict(row._mapping)
 
 
 async def deleting_view(
@@ -154,11 +148,9 @@ async def deleting_view(
 
     Deleted bare metal servers are kept in the same table: `resource_type` says which of them counts.
     """
-    d = deleted_instances.c
-    statement = select(deleted_instances).where(
-        d.id == id, d.account_id == caller.account_id, d.region == context.region.name
-    )
-    row = (await connection.execute(statement)).mappings().one_or_none()
+    wanted = own(context, caller, deleted_instances).seeking(id)
+    found = await connection.execute(one_by_id(deleted_instances, lock=False), wanted)
+    row = found.mappings().one_or_none()
     if row is None or row["deleted_at"] <= _expired(context.clock.now()):
         return None
     applied = (await node_applied(connection, [row["node_id"]])).get(row["node_id"], 0)

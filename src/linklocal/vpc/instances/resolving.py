@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, missing_field, not_found_field
@@ -26,10 +26,16 @@ from linklocal.vpc.keys.tables import keys
 from linklocal.vpc.network.locks import lock_rows
 from linklocal.vpc.placement_groups.tables import placement_groups
 from linklocal.vpc.references import Identity, KeyIdentity, resolve
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import own
+from linklocal.vpc.scopes import Scope
 
 # Instances of one placement group, by strategy (contract 2.6).
 MAX_MEMBERS = {"host_spread": 12, "power_spread": 4}
+# Those of an account, and those that are for everybody.
+_VISIBLE_IMAGES = select(images).where(
+    images.c.region == bindparam("region"),
+    or_(images.c.account_id == bindparam("account"), images.c.visibility == "public"),
+)
 USABLE_IMAGES = ("available", "partially_available", "deprecated")
 
 
@@ -84,7 +90,7 @@ class Resolver:
         """The placement group of `placement_target`, if it has room for one more than `member`."""
         if identity is None:
             return None
-        scope = of_account(self._context, self._caller, placement_groups)
+        scope = own(self._context, self._caller, placement_groups)
         row, problems = await resolve(
             self._connection, placement_groups, identity, "placement_target", scope=scope
         )
@@ -111,10 +117,8 @@ class Resolver:
         """A usable image of the account's or a public one, made for the profile's architecture."""
         if identity is None:
             return None
-        visible = select(images).where(
-            images.c.region == self._context.region.name,
-            or_(images.c.account_id == self._caller.account_id, images.c.visibility == "public"),
-        )
+        whose = {"account": self._caller.account_id, "region": self._context.region.name}
+        visible = Scope(_VISIBLE_IMAGES, whose)
         row, problems = await resolve(
             self._connection, images, identity, "image", scope=visible, lock=True
         )
@@ -139,7 +143,7 @@ class Resolver:
         self, identities: Sequence[KeyIdentity] | None, image: Row[Any] | None
     ) -> tuple[Row[Any], ...]:
         """The keys in the order given, each once. Windows wants at least one, and of type RSA."""
-        scope = of_account(self._context, self._caller, keys)
+        scope = own(self._context, self._caller, keys)
         found: dict[str, Row[Any]] = {}
         windows = image is not None and _is_windows(image)
         for index, identity in enumerate(identities or ()):

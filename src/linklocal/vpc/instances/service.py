@@ -46,7 +46,7 @@ from linklocal.vpc.network.interfaces import lock_interfaces
 from linklocal.vpc.paging import Page, select_page
 from linklocal.vpc.references import raise_if, resolve
 from linklocal.vpc.render import publish_instances
-from linklocal.vpc.rows import View, ViewPage, of_account
+from linklocal.vpc.rows import View, ViewPage, of_account, own
 from linklocal.vpc.templates.merge import merge_prototypes, mixture_problems
 from linklocal.vpc.templates.tables import instance_templates
 from linklocal.vpc.volumes.attach import lock_volumes_of
@@ -122,7 +122,7 @@ class InstanceService:
             instance_templates,
             prototype.source_template,
             "source_template",
-            scope=of_account(self._context, caller, instance_templates),
+            scope=own(self._context, caller, instance_templates),
         )
         raise_if(problems)
         assert row is not None
@@ -212,7 +212,7 @@ class InstanceService:
             values, found = changes.changed_columns(record, patch, group_id)
             problems += [*found, *changes.require_if_match(patch, if_match)]
             if "name" in values:
-                scope = of_account(context, caller, instances)
+                scope = own(context, caller, instances)
                 name = values["name"]
                 problems += await name_problems(connection, scope, instances, "instance", name)
             raise_if(problems)

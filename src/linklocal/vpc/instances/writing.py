@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.fleet import placement
@@ -29,8 +29,17 @@ from linklocal.vpc.keys.views import metadata_view
 from linklocal.vpc.naming import fresh_name, name_taken, unique
 from linklocal.vpc.network.interfaces import create_interfaces, remove_interfaces
 from linklocal.vpc.render import render
-from linklocal.vpc.rows import of_account
+from linklocal.vpc.rows import own
 from linklocal.vpc.volumes.attach import create_volumes, remove_volumes
+
+# Made once, since to build a statement takes longer than to run it.
+_PUBLISHED = (
+    update(instances)
+    .where(instances.c.id == bindparam("of"))
+    .values(revision=bindparam("new_revision"))
+)
+_DELETE_KEYS = delete(instance_keys).where(instance_keys.c.instance_id == bindparam("of"))
+_DELETE = delete(instances).where(instances.c.id == bindparam("of"))
 
 
 async def write_instance(
@@ -47,36 +56,36 @@ async def write_instance(
     when the node cannot take it.
     """
     now = context.clock.now()
-    scope = of_account(context, caller, instances)
+    scope = own(context, caller, instances)
     name = plan.name or await fresh_name(connection, scope, instances)
     id = new_instance_id(plan.zone)
     crn = vpc_crn(plan.zone, caller.account_id, "instance", id)
-    row = insert(instances).values(
-        id=id,
-        account_id=caller.account_id,
-        region=context.region.name,
-        zone=plan.zone,
-        name=name,
-        crn=crn,
-        version=1,
-        vpc_id=plan.vpc_id,
-        image_id=plan.image_id,
-        profile=plan.profile.name,
-        placement_group_id=plan.placement_group_id,
-        resource_group_id=plan.resource_group_id,
-        default_trusted_profile=plan.default_trusted_profile,
-        user_data=plan.user_data,
-        software_attachments=[],
-        options=plan.options.to_json(),
-        desired="running",
-        transition="starting",
-        revision=None,
-        start_epoch=1,
-        created_at=now,
+    row = {
+        "id": id,
+        "account_id": caller.account_id,
+        "region": context.region.name,
+        "zone": plan.zone,
+        "name": name,
+        "crn": crn,
+        "version": 1,
+        "vpc_id": plan.vpc_id,
+        "image_id": plan.image_id,
+        "profile": plan.profile.name,
+        "placement_group_id": plan.placement_group_id,
+        "resource_group_id": plan.resource_group_id,
+        "default_trusted_profile": plan.default_trusted_profile,
+        "user_data": plan.user_data,
+        "software_attachments": [],
+        "options": plan.options.to_json(),
+        "desired": "running",
+        "transition": "starting",
+        "revision": None,
+        "start_epoch": 1,
+        "created_at": now,
         **metadata_service.to_columns(plan.metadata_service),
-    )
+    }
     with unique(instances, name=name_taken("instance", name)):
-        await connection.execute(row)
+        await connection.execute(insert(instances), row)
     await write_keys(connection, id, plan.keys)
     group_id = plan.resource_group_id
     await create_interfaces(connection, context, caller, id, plan.interfaces, group_id)
@@ -89,9 +98,7 @@ async def write_instance(
     revisions = await context.publisher.put(connection, [render(record)])
     revision = revisions.get(id)
     if revision is not None:
-        await connection.execute(
-            update(instances).where(instances.c.id == id).values(revision=revision)
-        )
+        await connection.execute(_PUBLISHED, {"of": id, "new_revision": revision})
     return replace(record, row={**record.row, "revision": revision})
 
 
@@ -183,19 +190,20 @@ async def remove_instance(
     await unlink_instance(connection, instance_crn=record.row["crn"])
     await remove_interfaces(connection, id)
     await remove_volumes(connection, id)
-    await connection.execute(delete(instance_keys).where(instance_keys.c.instance_id == id))
-    await connection.execute(delete(instances).where(instances.c.id == id))
+    await connection.execute(_DELETE_KEYS, {"of": id})
+    await connection.execute(_DELETE, {"of": id})
     revision = await context.publisher.drop(connection, id)
     if revision is None or record.placement is None:
         return
     await connection.execute(
-        insert(deleted_instances).values(
-            id=id,
-            account_id=record.row["account_id"],
-            region=record.row["region"],
-            view=instance_view(record, DELETING),
-            node_id=record.placement.node_id,
-            revision=revision,
-            deleted_at=now,
-        )
+        insert(deleted_instances),
+        {
+            "id": id,
+            "account_id": record.row["account_id"],
+            "region": record.row["region"],
+            "view": instance_view(record, DELETING),
+            "node_id": record.placement.node_id,
+            "revision": revision,
+            "deleted_at": now,
+        },
     )

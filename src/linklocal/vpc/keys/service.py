@@ -25,7 +25,8 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
-from linklocal.vpc.rows import find_row, of_account
+from linklocal.vpc.rows import find_row, of_account, own
+from linklocal.vpc.scopes import Scope
 
 PER_REGION = 200
 
@@ -35,6 +36,9 @@ class KeyService:
 
     def __init__(self, context: VpcContext) -> None:
         self._context = context
+
+    def _own(self, caller: Caller) -> Scope:
+        return own(self._context, caller, keys)
 
     def _of(self, caller: Caller) -> Select[Any]:
         return of_account(self._context, caller, keys)
@@ -59,7 +63,7 @@ class KeyService:
             )
             problems += found
             problems += await name_problems(
-                connection, self._of(caller), keys, "key", prototype.name
+                connection, self._own(caller), keys, "key", prototype.name
             )
             problems += await self._no_room(connection, caller)
             if key is not None:
@@ -127,7 +131,7 @@ class KeyService:
             name = patch.given().get("name", row._mapping["name"])
             if name == row._mapping["name"]:
                 return await self._view(connection, row)
-            raise_if(await name_problems(connection, self._of(caller), keys, "key", name))
+            raise_if(await name_problems(connection, self._own(caller), keys, "key", name))
             statement = update(keys).where(keys.c.id == id).values(name=name)
             with unique(keys, name=name_taken("key", name)):
                 row = (await connection.execute(statement.returning(keys))).one()

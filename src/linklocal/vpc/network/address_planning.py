@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, not_found_field
@@ -21,6 +21,9 @@ from linklocal.vpc.network.addresses import free_ranges, provider_addresses, tak
 from linklocal.vpc.network.model import IpPrototype
 from linklocal.vpc.network.tables import reserved_ips, subnets
 from linklocal.vpc.references import href_id
+from linklocal.vpc.scopes import Scope
+
+_OF_SUBNET = select(reserved_ips).where(reserved_ips.c.subnet_id == bindparam("subnet"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +132,14 @@ class AddressPlanner:
         return None
 
     async def _name(self, name: str | None, field: str, subnet_id: str) -> str:
-        scope = select(reserved_ips).where(reserved_ips.c.subnet_id == subnet_id)
         if name is None:
+            scope = Scope(_OF_SUBNET, {"subnet": subnet_id})
             return await fresh_name(self._connection, scope, reserved_ips)
         names = self._names.setdefault(subnet_id, set())
         self._problems += name_reserved(name, field)
-        taken = scope.with_only_columns(reserved_ips.c.id).where(reserved_ips.c.name == name)
+        taken = select(reserved_ips.c.id).where(
+            reserved_ips.c.subnet_id == subnet_id, reserved_ips.c.name == name
+        )
         if name in names or (await self._connection.execute(taken)).first() is not None:
             self._problems.append(ip_name_taken(name, field))
         names.add(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Conflict, DomainError, Invalid, NotFound, bad_field, not_found_field
@@ -25,7 +25,16 @@ from linklocal.vpc.network.tables import (
 )
 from linklocal.vpc.references import Identity, resolve
 from linklocal.vpc.render import publish_instances
-from linklocal.vpc.rows import Problems, find_row, of_account
+from linklocal.vpc.rows import Problems, find_row, own
+from linklocal.vpc.scopes import Scope
+
+_INTERFACES_OF_ACCOUNT = (
+    select(network_interfaces)
+    .join(instances, instances.c.id == network_interfaces.c.instance_id)
+    .where(
+        instances.c.account_id == bindparam("account"), instances.c.region == bindparam("region")
+    )
+)
 
 
 async def resolve_target(
@@ -37,19 +46,14 @@ async def resolve_target(
 ) -> tuple[str | None, Problems]:
     """The id of the VNI or older interface that a body names, or what is wrong."""
     vni, older = virtual_network_interfaces, network_interfaces
-    scope = of_account(context, caller, vni)
+    scope = own(context, caller, vni)
     found, problems = await resolve(connection, vni, identity, field, scope=scope)
     if found is not None:
         return str(found._mapping["id"]), []
     if identity.crn is not None:  # an older interface has no CRN
         return None, problems
-    mine = (
-        select(older)
-        .join(instances, instances.c.id == older.c.instance_id)
-        .where(
-            instances.c.account_id == caller.account_id, instances.c.region == context.region.name
-        )
-    )
+    whose = {"account": caller.account_id, "region": context.region.name}
+    mine = Scope(_INTERFACES_OF_ACCOUNT, whose)
     interface, _ = await resolve(connection, older, identity, field, scope=mine)
     return (None, problems) if interface is None else (str(interface._mapping["id"]), [])
 

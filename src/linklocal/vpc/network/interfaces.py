@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, missing_field
@@ -60,6 +60,18 @@ __all__ = [
 
 Kind = Literal["attachment", "interface"]
 _Body = TypeVar("_Body", NetworkInterfacePrototype, NetworkAttachmentPrototype)
+
+# Made once, since to build a statement takes longer than to run it.
+_DETACH = (
+    delete(network_attachments)
+    .where(network_attachments.c.instance_id == bindparam("instance"))
+    .returning(network_attachments.c.id, network_attachments.c.virtual_network_interface_id)
+)
+_DELETE_OLDER = (
+    delete(network_interfaces)
+    .where(network_interfaces.c.instance_id == bindparam("instance"))
+    .returning(network_interfaces.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,18 +224,15 @@ async def remove_interfaces(
     `auto_delete` go with what held them, floating ips are dissociated. `lock_interfaces` must have been
     called before the instance was locked.
     """
-    of = network_attachments.c.instance_id == instance_id
-    attached = select(network_attachments.c.virtual_network_interface_id).where(of)
-    vni_ids = list((await connection.execute(attached)).scalars())
-    removed = delete(network_attachments).where(of).returning(network_attachments.c.id)
-    for id in (await connection.scalars(removed)).all():
+    of = {"instance": instance_id}
+    vni_ids = []
+    for id, vni_id in (await connection.execute(_DETACH, of)).all():
+        vni_ids.append(vni_id)
         also(f"{attachment_events(server_kind)}.detach", id)
     for id in vni_ids:
         also("is.virtual-network-interface.virtual-network-interface.detach", id)
     await delete_virtual_interfaces(connection, vni_ids, only_auto_delete=True)
-    mine = network_interfaces.c.instance_id == instance_id
-    older = list((await connection.execute(select(network_interfaces.c.id).where(mine))).scalars())
-    await connection.execute(delete(network_interfaces).where(mine))
+    older = (await connection.scalars(_DELETE_OLDER, of)).all()
     for id in older:
         also("is.instance.network-interface.detach", id)
         also("is.instance.network-interface.delete", id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Label, Select, Table, select, union_all
+from sqlalchemy import BindParameter, Label, Select, Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.iam.tables import resource_groups
@@ -118,7 +118,9 @@ def columns(table: Table, prefix: str, *names: str) -> list[Label[Any]]:
     return [table.c[name].label(f"{prefix}_{name}") for name in names]
 
 
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 NAMED = ("id", "crn", "name")
+FLOATING_IP = ("id", "crn", "name", "address")
 PRIMARY_IP = ("id", "address", "name", "subnet_id")
 VNI = (
     *NAMED,
@@ -153,7 +155,7 @@ def vni_of(row: Any, ips: Iterable[LoadedIp]) -> LoadedVirtualInterface:
 
 
 def _interfaces() -> Select[Any]:
-    """Interfaces of the older kind with their subnet, VPC and primary address."""
+    """Interfaces of the older kind with their subnet, VPC and primary address. Of the instances `ids`."""
     # Without its own `subnet_id`, which would hide the subnet's id under that name.
     own = [column for column in network_interfaces.c if column.name != "subnet_id"]
     return (
@@ -166,11 +168,15 @@ def _interfaces() -> Select[Any]:
         .join_from(network_interfaces, subnets, subnets.c.id == network_interfaces.c.subnet_id)
         .join(vpcs, vpcs.c.id == subnets.c.vpc_id)
         .join(reserved_ips, reserved_ips.c.id == network_interfaces.c.primary_ip_id)
+        .where(network_interfaces.c.instance_id.in_(_IDS))
     )
 
 
 def _attachments() -> Select[Any]:
-    """Attachments with their VNI, and its subnet, VPC, primary address and resource group."""
+    """Attachments with their VNI, and its subnet, VPC, primary address and resource group.
+
+    Of the servers `ids`.
+    """
     vni = virtual_network_interfaces
     return (
         select(
@@ -188,7 +194,34 @@ def _attachments() -> Select[Any]:
         .join(vpcs, vpcs.c.id == subnets.c.vpc_id)
         .join(reserved_ips, reserved_ips.c.id == vni.c.primary_ip_id)
         .join(resource_groups, resource_groups.c.id == vni.c.resource_group_id)
+        .where(network_attachments.c.instance_id.in_(_IDS))
     )
+
+
+# Asked for every instance that is made, shown or published: made once, since to build a statement takes
+# longer than to run it. Those of targets have the ids of VNIs and of older interfaces as `ids`.
+_ATTACHMENTS = _attachments()
+_INTERFACES = _interfaces()
+_IPS = (
+    select(reserved_ips.c.target_id, *(reserved_ips.c[name] for name in PRIMARY_IP))
+    .where(reserved_ips.c.target_id.in_(_IDS))
+    .order_by(reserved_ips.c.address_number)
+)
+_SECURITY_GROUPS = (
+    select(interface_security_groups.c.interface_id, *(security_groups.c[name] for name in NAMED))
+    .join_from(
+        interface_security_groups,
+        security_groups,
+        security_groups.c.id == interface_security_groups.c.security_group_id,
+    )
+    .where(interface_security_groups.c.interface_id.in_(_IDS))
+    .order_by(security_groups.c.name)
+)
+_FLOATING_IPS = (
+    select(floating_ips.c.target_id, *(floating_ips.c[name] for name in FLOATING_IP))
+    .where(floating_ips.c.target_id.in_(_IDS))
+    .order_by(floating_ips.c.id)
+)
 
 
 async def load_interfaces(
@@ -196,19 +229,15 @@ async def load_interfaces(
 ) -> dict[str, list[LoadedInterface]]:
     """The interfaces of each instance, primary first. Every id asked for is a key. Five queries."""
     ids = sorted(set(instance_ids))
-    targets = union_all(
-        select(network_attachments.c.virtual_network_interface_id.label("id")).where(
-            network_attachments.c.instance_id.in_(ids)
-        ),
-        select(network_interfaces.c.id).where(network_interfaces.c.instance_id.in_(ids)),
-    ).subquery()
-    ips = await load_ips(connection, select(targets.c.id))
-    groups = await load_security_groups(connection, select(targets.c.id))
-    floating = await load_floating_ips(connection, select(targets.c.id))
+    attached = (await connection.execute(_ATTACHMENTS, {"ids": ids})).mappings().all()
+    older = (await connection.execute(_INTERFACES, {"ids": ids})).mappings().all()
+    targets = [*(row["vni_id"] for row in attached), *(row["id"] for row in older)]
+    ips = await load_ips(connection, targets)
+    groups = await load_security_groups(connection, targets)
+    floating = await load_floating_ips(connection, targets)
 
     loaded: dict[str, list[LoadedInterface]] = {id: [] for id in ids}
-    attached = _attachments().where(network_attachments.c.instance_id.in_(ids))
-    for row in (await connection.execute(attached)).mappings():
+    for row in attached:
         target = row["vni_id"]
         loaded[row["instance_id"]].append(
             LoadedInterface(
@@ -228,8 +257,7 @@ async def load_interfaces(
                 server_kind=row["server_kind"],
             )
         )
-    older = _interfaces().where(network_interfaces.c.instance_id.in_(ids))
-    for row in (await connection.execute(older)).mappings():
+    for row in older:
         loaded[row["instance_id"]].append(
             LoadedInterface(
                 kind="interface",
@@ -252,49 +280,30 @@ async def load_interfaces(
 
 
 async def load_ips(
-    connection: AsyncConnection, targets: Select[tuple[str]]
+    connection: AsyncConnection, targets: Collection[str]
 ) -> defaultdict[str, list[LoadedIp]]:
     """Reserved ips by what they are bound to, in order of address."""
-    table = reserved_ips
-    statement = (
-        select(table.c.target_id, *(table.c[name] for name in PRIMARY_IP))
-        .where(table.c.target_id.in_(targets))
-        .order_by(table.c.address_number)
-    )
     found: defaultdict[str, list[LoadedIp]] = defaultdict(list)
-    for target, *members in await connection.execute(statement):
+    for target, *members in await connection.execute(_IPS, {"ids": sorted(targets)}):
         found[target].append(LoadedIp(*members))
     return found
 
 
 async def load_security_groups(
-    connection: AsyncConnection, targets: Select[tuple[str]]
+    connection: AsyncConnection, targets: Collection[str]
 ) -> defaultdict[str, list[Named]]:
     """Security groups by the interface they guard, in order of name."""
-    link, group = interface_security_groups, security_groups
-    statement = (
-        select(link.c.interface_id, *(group.c[name] for name in NAMED))
-        .join_from(link, group, group.c.id == link.c.security_group_id)
-        .where(link.c.interface_id.in_(targets))
-        .order_by(group.c.name)
-    )
     found: defaultdict[str, list[Named]] = defaultdict(list)
-    for target, *members in await connection.execute(statement):
+    for target, *members in await connection.execute(_SECURITY_GROUPS, {"ids": sorted(targets)}):
         found[target].append(Named(*members))
     return found
 
 
 async def load_floating_ips(
-    connection: AsyncConnection, targets: Select[tuple[str]]
+    connection: AsyncConnection, targets: Collection[str]
 ) -> defaultdict[str, list[LoadedFloatingIp]]:
     """Floating ips by what they are bound to, in order of id."""
-    table = floating_ips
-    statement = (
-        select(table.c.target_id, table.c.id, table.c.crn, table.c.name, table.c.address)
-        .where(table.c.target_id.in_(targets))
-        .order_by(table.c.id)
-    )
     found: defaultdict[str, list[LoadedFloatingIp]] = defaultdict(list)
-    for target, *members in await connection.execute(statement):
+    for target, *members in await connection.execute(_FLOATING_IPS, {"ids": sorted(targets)}):
         found[target].append(LoadedFloatingIp(*members))
     return found

@@ -8,9 +8,10 @@ writes is the only one.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Table, select
+from sqlalchemy import BindParameter, Row, Select, Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.iam.caller import Caller
@@ -24,6 +25,23 @@ from linklocal.vpc.network.tables import (
     virtual_network_interfaces,
     vpcs,
 )
+
+# What every creation and every delete asks: made once, since to build a statement takes longer than to
+# run it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_VPCS_OF_SUBNETS = select(subnets.c.vpc_id).where(
+    subnets.c.id.in_(_IDS), subnets.c.account_id == bindparam("account")
+)
+_ATTACHED = select(network_attachments.c.virtual_network_interface_id).where(
+    network_attachments.c.instance_id == bindparam("instance")
+)
+_OLDER = select(network_interfaces.c.id).where(
+    network_interfaces.c.instance_id == bindparam("instance")
+)
+_LOCK_BOUND = [
+    select(table.c.id).where(table.c.target_id.in_(_IDS)).order_by(table.c.id).with_for_update()
+    for table in (reserved_ips, floating_ips)
+]
 
 
 async def lock_rows(
@@ -41,13 +59,18 @@ async def lock_rows(
     """
     if not ids:
         return {}
-    statement = (
+    rows = await connection.execute(_locking(table, read, key_share), {"ids": sorted(ids)})
+    return {row._mapping["id"]: row for row in rows}
+
+
+@cache  # to build it takes longer than to run it
+def _locking(table: Table, read: bool, key_share: bool) -> Select[Any]:
+    return (
         select(table)
-        .where(table.c.id.in_(sorted(ids)))
+        .where(table.c.id.in_(_IDS))
         .order_by(table.c.id)
         .with_for_update(read=read, key_share=key_share)
     )
-    return {row._mapping["id"]: row for row in await connection.execute(statement)}
 
 
 async def lock_subnets(
@@ -59,10 +82,8 @@ async def lock_subnets(
     """
     if not ids:
         return {}
-    of = select(subnets.c.vpc_id).where(
-        subnets.c.id.in_(sorted(ids)), subnets.c.account_id == caller.account_id
-    )
-    vpc_ids = set((await connection.execute(of)).scalars())
+    asked = {"ids": sorted(ids), "account": caller.account_id}
+    vpc_ids = set(await connection.scalars(_VPCS_OF_SUBNETS, asked))
     await lock_rows(connection, vpcs, vpc_ids, read=True)
     return await lock_rows(connection, subnets, ids, key_share=True)
 
@@ -80,17 +101,8 @@ async def lock_interfaces(connection: AsyncConnection, instance_id: str) -> None
     A rename of any of these locks it and then the instances that show it; taking the instance first
     would let the two wait for each other.
     """
-    attached = select(network_attachments.c.virtual_network_interface_id).where(
-        network_attachments.c.instance_id == instance_id
-    )
-    vni_ids = set((await connection.execute(attached)).scalars())
+    vni_ids = set(await connection.scalars(_ATTACHED, {"instance": instance_id}))
     await lock_rows(connection, virtual_network_interfaces, vni_ids)
-    older = select(network_interfaces.c.id).where(network_interfaces.c.instance_id == instance_id)
-    targets = sorted(vni_ids | set((await connection.execute(older)).scalars()))
-    for table in (reserved_ips, floating_ips):
-        await connection.execute(
-            select(table.c.id)
-            .where(table.c.target_id.in_(targets))
-            .order_by(table.c.id)
-            .with_for_update()
-        )
+    older = set(await connection.scalars(_OLDER, {"instance": instance_id}))
+    for statement in _LOCK_BOUND:
+        await connection.execute(statement, {"ids": sorted(vni_ids | older)})

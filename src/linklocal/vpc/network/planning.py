@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, missing_field, not_found_field
@@ -38,6 +38,18 @@ from linklocal.vpc.network.tables import (
 )
 from linklocal.vpc.references import Identity, resolve
 from linklocal.vpc.resource_groups import resolve_resource_group
+from linklocal.vpc.rows import own
+from linklocal.vpc.scopes import Scope
+
+# Asked for every instance: made once, since to build a statement takes longer than to run it.
+_GROUPS_OF = (
+    select(interface_security_groups.c.security_group_id)
+    .where(interface_security_groups.c.interface_id == bindparam("interface"))
+    .order_by(interface_security_groups.c.security_group_id)
+)
+_DEFAULT_GROUP = select(security_groups.c.id).where(
+    security_groups.c.vpc_id == bindparam("vpc"), security_groups.c.is_default
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +160,8 @@ class InterfacePlanner:
         self._check_same_vpc(wanted, plans)
         return plans
 
-    def _scope(self, table: Any) -> Select[Any]:
-        return select(table).where(
-            table.c.account_id == self._caller.account_id,
-            table.c.region == self._context.region.name,
-        )
+    def _scope(self, table: Table) -> Scope:
+        return own(self._context, self._caller, table)
 
     # What each body names
 
@@ -221,19 +230,13 @@ class InterfacePlanner:
         return asked
 
     async def _groups_of(self, interface_id: str) -> tuple[str, ...]:
-        statement = (
-            select(interface_security_groups.c.security_group_id)
-            .where(interface_security_groups.c.interface_id == interface_id)
-            .order_by(interface_security_groups.c.security_group_id)
-        )
-        return tuple((await self._connection.execute(statement)).scalars())
+        found = await self._connection.scalars(_GROUPS_OF, {"interface": interface_id})
+        return tuple(found)
 
     async def _groups_for(self, item: Wanted, vpc_id: str) -> tuple[str, ...]:
         if not item.body.security_groups:
-            default = select(security_groups.c.id).where(
-                security_groups.c.vpc_id == vpc_id, security_groups.c.is_default
-            )
-            return (str((await self._connection.execute(default)).scalar_one()),)
+            default = await self._connection.execute(_DEFAULT_GROUP, {"vpc": vpc_id})
+            return (str(default.scalar_one()),)
         ids: list[str] = []
         for index, identity in enumerate(item.body.security_groups):
             field = item.member(f"security_groups[{index}]")

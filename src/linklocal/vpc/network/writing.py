@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.events import also
@@ -54,17 +54,18 @@ async def write_ip(
         return ip.existing_id
     id = new_zonal_id(zone)
     await connection.execute(
-        insert(reserved_ips).values(
-            id=id,
-            subnet_id=ip.subnet_id,
-            address=str(ip.address),
-            address_number=int(ip.address),
-            name=ip.name,
-            owner="user",
-            auto_delete=ip.auto_delete,
-            target_id=target_id,
-            created_at=context.clock.now(),
-        )
+        insert(reserved_ips),
+        {
+            "id": id,
+            "subnet_id": ip.subnet_id,
+            "address": str(ip.address),
+            "address_number": int(ip.address),
+            "name": ip.name,
+            "owner": "user",
+            "auto_delete": ip.auto_delete,
+            "target_id": target_id,
+            "created_at": context.clock.now(),
+        },
     )
     also(f"{_IP}.create", id)
     if target_id is not None:
@@ -97,24 +98,25 @@ async def write_virtual_interface(
     taken = name_taken("virtual network interface", plan.name, plan.name_field)
     with unique(virtual_network_interfaces, name=taken):
         await connection.execute(
-            insert(virtual_network_interfaces).values(
-                id=id,
-                account_id=caller.account_id,
-                region=context.region.name,
-                zone=plan.zone,
-                name=plan.name,
-                crn=vpc_crn(plan.zone, caller.account_id, "virtual-network-interface", id),
-                version=1,
-                subnet_id=plan.subnet_id,
-                primary_ip_id=ip_ids[0],
-                mac_address=mac_address(str(plan.ips[0].address)),
-                allow_ip_spoofing=plan.allow_ip_spoofing,
-                auto_delete=plan.auto_delete,
-                enable_infrastructure_nat=plan.enable_infrastructure_nat,
-                protocol_state_filtering_mode=plan.protocol_state_filtering_mode,
-                resource_group_id=plan.resource_group_id or resource_group_id,
-                created_at=context.clock.now(),
-            )
+            insert(virtual_network_interfaces),
+            {
+                "id": id,
+                "account_id": caller.account_id,
+                "region": context.region.name,
+                "zone": plan.zone,
+                "name": plan.name,
+                "crn": vpc_crn(plan.zone, caller.account_id, "virtual-network-interface", id),
+                "version": 1,
+                "subnet_id": plan.subnet_id,
+                "primary_ip_id": ip_ids[0],
+                "mac_address": mac_address(str(plan.ips[0].address)),
+                "allow_ip_spoofing": plan.allow_ip_spoofing,
+                "auto_delete": plan.auto_delete,
+                "enable_infrastructure_nat": plan.enable_infrastructure_nat,
+                "protocol_state_filtering_mode": plan.protocol_state_filtering_mode,
+                "resource_group_id": plan.resource_group_id or resource_group_id,
+                "created_at": context.clock.now(),
+            },
         )
     await write_security_groups(connection, id, plan.security_group_ids)
     also(f"{_VNI}.create", id)
@@ -141,15 +143,16 @@ async def write_attachment(
     )
     id = new_zonal_id(plan.zone)
     await connection.execute(
-        insert(network_attachments).values(
-            id=id,
-            instance_id=instance_id,
-            server_kind=server_kind,
-            position=position,
-            name=name,
-            virtual_network_interface_id=vni_id,
-            created_at=context.clock.now(),
-        )
+        insert(network_attachments),
+        {
+            "id": id,
+            "instance_id": instance_id,
+            "server_kind": server_kind,
+            "position": position,
+            "name": name,
+            "virtual_network_interface_id": vni_id,
+            "created_at": context.clock.now(),
+        },
     )
     also(f"{_VNI}.attach", vni_id)
     also(f"{attachment_events(server_kind)}.attach", id)
@@ -168,16 +171,17 @@ async def write_interface(
     id = new_zonal_id(plan.zone)
     primary_ip_id = await write_ip(connection, context, plan.zone, plan.ips[0], id)
     await connection.execute(
-        insert(network_interfaces).values(
-            id=id,
-            instance_id=instance_id,
-            position=position,
-            name=name,
-            subnet_id=plan.subnet_id,
-            primary_ip_id=primary_ip_id,
-            allow_ip_spoofing=plan.allow_ip_spoofing,
-            created_at=context.clock.now(),
-        )
+        insert(network_interfaces),
+        {
+            "id": id,
+            "instance_id": instance_id,
+            "position": position,
+            "name": name,
+            "subnet_id": plan.subnet_id,
+            "primary_ip_id": primary_ip_id,
+            "allow_ip_spoofing": plan.allow_ip_spoofing,
+            "created_at": context.clock.now(),
+        },
     )
     await write_security_groups(connection, id, plan.security_group_ids)
     also("is.instance.network-interface.attach", id)
@@ -211,11 +215,10 @@ async def delete_virtual_interfaces(
 ) -> None:
     """Delete detached virtual network interfaces and free what they held."""
     table = virtual_network_interfaces
-    statement = select(table.c.id).where(table.c.id.in_(sorted(ids)))
+    statement = delete(table).where(table.c.id.in_(sorted(ids)))
     if only_auto_delete:
         statement = statement.where(table.c.auto_delete)
-    gone = list((await connection.execute(statement)).scalars())
-    await connection.execute(delete(table).where(table.c.id.in_(gone)))
+    gone = (await connection.scalars(statement.returning(table.c.id))).all()
     for id in gone:
         also(f"{_VNI}.delete", id)
     await release_targets(connection, gone)

@@ -29,7 +29,8 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
-from linklocal.vpc.rows import find_row, of_account
+from linklocal.vpc.rows import find_row, of_account, own
+from linklocal.vpc.scopes import Scope
 
 
 def placement_group_view(row: Row[Any], resource_group: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,6 +54,9 @@ class PlacementGroupService:
 
     def __init__(self, context: VpcContext) -> None:
         self._context = context
+
+    def _own(self, caller: Caller) -> Scope:
+        return own(self._context, caller, placement_groups)
 
     def _of(self, caller: Caller) -> Select[Any]:
         return of_account(self._context, caller, placement_groups)
@@ -86,7 +90,7 @@ class PlacementGroupService:
             )
             problems += await name_problems(
                 connection,
-                self._of(caller),
+                self._own(caller),
                 placement_groups,
                 "placement group",
                 prototype.name,
@@ -141,7 +145,7 @@ class PlacementGroupService:
                 return await self._view(connection, row)
             raise_if(
                 await name_problems(
-                    connection, self._of(caller), placement_groups, "placement group", name
+                    connection, self._own(caller), placement_groups, "placement group", name
                 )
             )
             statement = (

@@ -27,7 +27,8 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
-from linklocal.vpc.rows import find_row, of_account
+from linklocal.vpc.rows import find_row, of_account, own
+from linklocal.vpc.scopes import Scope
 from linklocal.vpc.templates.merge import merge_prototypes, mixture_problems
 from linklocal.vpc.templates.model import TemplatePatch, TemplatePrototype
 from linklocal.vpc.templates.tables import instance_templates
@@ -68,6 +69,9 @@ class TemplateService:
     def __init__(self, context: VpcContext) -> None:
         self._context = context
 
+    def _own(self, caller: Caller) -> Scope:
+        return own(self._context, caller, instance_templates)
+
     def _of(self, caller: Caller) -> Select[Any]:
         return of_account(self._context, caller, instance_templates)
 
@@ -91,7 +95,7 @@ class TemplateService:
             await self._require(connection, caller, "create")
             prototype, problems = await self._merged(connection, caller, body)
             problems += await name_problems(
-                connection, self._of(caller), instance_templates, KIND, body.name
+                connection, self._own(caller), instance_templates, KIND, body.name
             )
             if prototype is not None:
                 problems += await self._check(connection, caller, prototype)
@@ -130,7 +134,7 @@ class TemplateService:
             instance_templates,
             body.source_template,
             "source_template",
-            scope=self._of(caller),
+            scope=self._own(caller),
         )
         if source is None:
             return None, problems
@@ -179,7 +183,7 @@ class TemplateService:
             if name == row._mapping["name"]:
                 return await self._view(connection, row)
             raise_if(
-                await name_problems(connection, self._of(caller), instance_templates, KIND, name)
+                await name_problems(connection, self._own(caller), instance_templates, KIND, name)
             )
             statement = (
                 update(instance_templates).where(instance_templates.c.id == id).values(name=name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field
@@ -86,6 +86,32 @@ class LoadedVolumeAttachment:
     delete_volume_on_instance_delete: bool
     created_at: datetime
     volume: LoadedVolume
+
+
+# Asked for every instance that is made, shown or published: made once, since to build a statement takes
+# longer than to run it.
+_LOADED = (
+    select(
+        volume_attachments,
+        *(
+            volumes.c[name].label(f"volume_{name}")
+            for name in LoadedVolume.__dataclass_fields__
+            if name != "id"
+        ),
+    )
+    .join_from(volume_attachments, volumes, volumes.c.id == volume_attachments.c.volume_id)
+    .where(volume_attachments.c.instance_id.in_(bindparam("ids", expanding=True)))
+    .order_by(volume_attachments.c.instance_id, volume_attachments.c.position)
+)
+
+_ATTACHED = select(volume_attachments.c.volume_id).where(
+    volume_attachments.c.instance_id == bindparam("instance")
+)
+_DOOMED = _ATTACHED.where(volume_attachments.c.delete_volume_on_instance_delete)
+_DETACH = delete(volume_attachments).where(
+    volume_attachments.c.instance_id == bindparam("instance")
+)
+_DELETE = delete(volumes).where(volumes.c.id.in_(bindparam("ids", expanding=True)))
 
 
 async def plan_volumes(
@@ -225,24 +251,25 @@ async def write_volume(
     id = new_regional_id(context.region.name)
     with unique(volumes, name=name_taken("volume", volume.name, volume.name_field)):
         await connection.execute(
-            insert(volumes).values(
-                id=id,
-                account_id=caller.account_id,
-                region=context.region.name,
-                zone=volume.zone,
-                name=volume.name,
-                crn=vpc_crn(volume.zone, caller.account_id, "volume", id),
-                version=1,
-                capacity=volume.capacity,
-                iops=volume.iops,
-                bandwidth=volume.bandwidth,
-                profile=volume.profile,
-                source_image_id=volume.source_image_id,
-                allowed_use=volume.allowed_use,
-                user_tags=list(volume.user_tags),
-                resource_group_id=volume.resource_group_id or resource_group_id,
-                created_at=context.clock.now(),
-            )
+            insert(volumes),
+            {
+                "id": id,
+                "account_id": caller.account_id,
+                "region": context.region.name,
+                "zone": volume.zone,
+                "name": volume.name,
+                "crn": vpc_crn(volume.zone, caller.account_id, "volume", id),
+                "version": 1,
+                "capacity": volume.capacity,
+                "iops": volume.iops,
+                "bandwidth": volume.bandwidth,
+                "profile": volume.profile,
+                "source_image_id": volume.source_image_id,
+                "allowed_use": volume.allowed_use,
+                "user_tags": list(volume.user_tags),
+                "resource_group_id": volume.resource_group_id or resource_group_id,
+                "created_at": context.clock.now(),
+            },
         )
     return id
 
@@ -260,21 +287,24 @@ async def write_attachment(
     volume_id = plan.existing_id
     if plan.new is not None:
         volume_id = await write_volume(connection, context, caller, plan.new, resource_group_id)
-    assert volume_id is not None
-    zone = select(volumes.c.zone).where(volumes.c.id == volume_id)
-    id = new_zonal_id((await connection.execute(zone)).scalar_one())
+        zone = plan.new.zone
+    else:
+        of = select(volumes.c.zone).where(volumes.c.id == volume_id)
+        zone = (await connection.execute(of)).scalar_one()
+    id = new_zonal_id(zone)
     await connection.execute(
-        insert(volume_attachments).values(
-            id=id,
-            instance_id=instance_id,
-            volume_id=volume_id,
-            position=position,
-            name=plan.name,
-            type=plan.type,
-            device_id=device_id(id),
-            delete_volume_on_instance_delete=plan.delete_volume_on_instance_delete,
-            created_at=context.clock.now(),
-        )
+        insert(volume_attachments),
+        {
+            "id": id,
+            "instance_id": instance_id,
+            "volume_id": volume_id,
+            "position": position,
+            "name": plan.name,
+            "type": plan.type,
+            "device_id": device_id(id),
+            "delete_volume_on_instance_delete": plan.delete_volume_on_instance_delete,
+            "created_at": context.clock.now(),
+        },
     )
     return id
 
@@ -287,10 +317,8 @@ def device_id(attachment_id: str) -> str:
 
 async def lock_volumes_of(connection: AsyncConnection, instance_id: str) -> None:
     """Lock an instance's volumes: call it *before* locking the instance (see `network/locks.py`)."""
-    attached = select(volume_attachments.c.volume_id).where(
-        volume_attachments.c.instance_id == instance_id
-    )
-    await lock_volumes(connection, set((await connection.execute(attached)).scalars()))
+    attached = await connection.scalars(_ATTACHED, {"instance": instance_id})
+    await lock_volumes(connection, set(attached))
 
 
 async def remove_volumes(connection: AsyncConnection, instance_id: str) -> None:
@@ -299,13 +327,10 @@ async def remove_volumes(connection: AsyncConnection, instance_id: str) -> None:
     Those with `delete_volume_on_instance_delete` go with it. `lock_volumes_of` must have been called
     before the instance was locked.
     """
-    of = volume_attachments.c.instance_id == instance_id
-    doomed = select(volume_attachments.c.volume_id).where(
-        of, volume_attachments.c.delete_volume_on_instance_delete
-    )
-    ids = list((await connection.execute(doomed)).scalars())
-    await connection.execute(delete(volume_attachments).where(of))
-    await connection.execute(delete(volumes).where(volumes.c.id.in_(ids)))
+    of = {"instance": instance_id}
+    ids = list(await connection.scalars(_DOOMED, of))
+    await connection.execute(_DETACH, of)
+    await connection.execute(_DELETE, {"ids": ids})
 
 
 async def load_volume_attachments(
@@ -313,21 +338,8 @@ async def load_volume_attachments(
 ) -> dict[str, list[LoadedVolumeAttachment]]:
     """The volumes of each instance, boot volume first. Every id asked for is a key. One query."""
     ids = sorted(set(instance_ids))
-    statement = (
-        select(
-            volume_attachments,
-            *(
-                volumes.c[name].label(f"volume_{name}")
-                for name in LoadedVolume.__dataclass_fields__
-                if name != "id"
-            ),
-        )
-        .join_from(volume_attachments, volumes, volumes.c.id == volume_attachments.c.volume_id)
-        .where(volume_attachments.c.instance_id.in_(ids))
-        .order_by(volume_attachments.c.instance_id, volume_attachments.c.position)
-    )
     loaded: dict[str, list[LoadedVolumeAttachment]] = {id: [] for id in ids}
-    for row in (await connection.execute(statement)).mappings():
+    for row in (await connection.execute(_LOADED, {"ids": ids})).mappings():
         volume = LoadedVolume(
             **{name: row[f"volume_{name}"] for name in LoadedVolume.__dataclass_fields__}
         )

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.errors import Problem, bad_field, not_found_field
@@ -17,8 +17,11 @@ from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.images.allowed_use import expression_problems
 from linklocal.vpc.naming import fresh_name, name_problems, name_taken
+from linklocal.vpc.network.locks import lock_rows
 from linklocal.vpc.references import Identity, resolve
 from linklocal.vpc.resource_groups import resolve_resource_group
+from linklocal.vpc.rows import own
+from linklocal.vpc.scopes import Scope
 from linklocal.vpc.volumes.model import (
     AllowedUsePrototype,
     AttachedVolumePrototype,
@@ -119,11 +122,8 @@ class VolumePlanner:
             allowed_use=allowed_use,
         )
 
-    def _scope(self) -> Select[Any]:
-        return select(volumes).where(
-            volumes.c.account_id == self._caller.account_id,
-            volumes.c.region == self._context.region.name,
-        )
+    def _scope(self) -> Scope:
+        return own(self._context, self._caller, volumes)
 
     async def _check_name(self, name: str | None, field: str) -> None:
         if name is None:
@@ -196,10 +196,4 @@ class VolumePlanner:
 
 async def lock_volumes(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Row[Any]]:
     """Volumes by id, locked FOR UPDATE in order of id; those that are not there are left out."""
-    statement = (
-        select(volumes)
-        .where(volumes.c.id.in_(sorted(ids)))
-        .order_by(volumes.c.id)
-        .with_for_update()
-    )
-    return {row._mapping["id"]: row for row in await connection.execute(statement)}
+    return await lock_rows(connection, volumes, ids)

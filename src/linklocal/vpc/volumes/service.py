@@ -24,7 +24,7 @@ from linklocal.vpc.references import raise_if
 from linklocal.vpc.regions.views import resolve_zone
 from linklocal.vpc.render import publish_instances
 from linklocal.vpc.resource_groups import resolve_resource_group
-from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account, own
 from linklocal.vpc.volumes.attach import write_volume
 from linklocal.vpc.volumes.load import volume_views
 from linklocal.vpc.volumes.model import VolumePatch, VolumePrototype
@@ -116,7 +116,7 @@ class VolumeService:
             check_if_match(if_match, etag(id, row._mapping["version"]))
             values, problems = _changes(dict(row._mapping), patch)
             name = values.get("name")
-            scope = of_account(self._context, caller, volumes)
+            scope = own(self._context, caller, volumes)
             problems += await name_problems(connection, scope, volumes, "volume", name)
             raise_if(problems)
             if not values:

@@ -34,7 +34,7 @@ from linklocal.vpc.paging import Page, select_page
 from linklocal.vpc.references import raise_if
 from linklocal.vpc.regions.views import resolve_zone
 from linklocal.vpc.resource_groups import resolve_resource_group, resource_group_references
-from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account, own
 
 
 async def floating_ip_views(
@@ -79,7 +79,7 @@ class FloatingIpService:
             zone, target_id, problems = await self._where(connection, caller, body)
             group_id, found = await resolve_resource_group(connection, caller, body.resource_group)
             problems += found
-            scope = of_account(self._context, caller, floating_ips)
+            scope = own(self._context, caller, floating_ips)
             problems += await name_problems(
                 connection, scope, floating_ips, "floating ip", body.name
             )
@@ -187,7 +187,7 @@ class FloatingIpService:
             problems: Problems = []
             name = given.get("name", row._mapping["name"])
             if name != row._mapping["name"]:
-                scope = of_account(self._context, caller, floating_ips)
+                scope = own(self._context, caller, floating_ips)
                 problems += await name_problems(
                     connection, scope, floating_ips, "floating ip", name
                 )

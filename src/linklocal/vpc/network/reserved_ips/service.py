@@ -31,7 +31,7 @@ from linklocal.vpc.network.writing import write_ip
 from linklocal.vpc.paging import Page, select_page
 from linklocal.vpc.references import Identity, raise_if, resolve
 from linklocal.vpc.render import publish_instances
-from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import Problems, View, ViewPage, find_row, own
 
 
 async def reserved_ip_views(
@@ -157,7 +157,7 @@ class ReservedIpService:
     ) -> tuple[str | None, Problems]:
         """The VNI to bind to, locked."""
         vni = virtual_network_interfaces
-        scope = of_account(self._context, caller, vni)
+        scope = own(self._context, caller, vni)
         found, problems = await resolve(connection, vni, identity, "target", scope=scope)
         if found is None:
             return None, problems

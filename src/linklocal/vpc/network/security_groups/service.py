@@ -44,7 +44,7 @@ from linklocal.vpc.paging import Page, select_page, slice_page
 from linklocal.vpc.references import raise_if, resolve
 from linklocal.vpc.render import publish_instances
 from linklocal.vpc.resource_groups import resolve_resource_group
-from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account, own
 
 _ACTION = "is.security-group.security-group."
 
@@ -86,11 +86,11 @@ class SecurityGroupService:
                 vpcs,
                 body.vpc,
                 "vpc",
-                scope=of_account(self._context, caller, vpcs),
+                scope=own(self._context, caller, vpcs),
                 lock=True,
             )
             group_id, found = await resolve_resource_group(connection, caller, body.resource_group)
-            scope = of_account(self._context, caller, security_groups)
+            scope = own(self._context, caller, security_groups)
             problems += found
             problems += await name_problems(
                 connection, scope, security_groups, "security group", body.name
@@ -160,7 +160,7 @@ class SecurityGroupService:
             row = await self._get(connection, caller, id, lock=True)
             name = patch.given().get("name", row._mapping["name"])
             if name != row._mapping["name"]:
-                scope, table = of_account(self._context, caller, security_groups), security_groups
+                scope, table = own(self._context, caller, security_groups), security_groups
                 raise_if(await name_problems(connection, scope, table, "security group", name))
                 statement = update(table).where(table.c.id == id).values(name=name)
                 with unique(table, name=name_taken("security group", name)):
@@ -224,7 +224,7 @@ class SecurityGroupService:
         remote_id: str | None = None
         identity = None if body.remote is None else body.remote.identity()
         if identity is not None:
-            scope = of_account(self._context, caller, security_groups)
+            scope = own(self._context, caller, security_groups)
             remote, found = await resolve(
                 connection, security_groups, identity, f"{field}remote", scope=scope
             )

@@ -36,7 +36,7 @@ from linklocal.vpc.references import Identity, href_id, raise_if, resolve
 from linklocal.vpc.regions.views import resolve_zone
 from linklocal.vpc.render import publish_instances
 from linklocal.vpc.resource_groups import resolve_resource_group, resource_group_references
-from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import Problems, View, ViewPage, find_row, of_account, own
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ async def insert_subnet(
     Raises Invalid (`name`) when another request has taken the name.
     """
     id, now = new_zonal_id(zone), context.clock.now()
-    name = name or await fresh_name(connection, of_account(context, caller, subnets), subnets)
+    name = name or await fresh_name(connection, own(context, caller, subnets), subnets)
     statement = insert(subnets).values(
         id=id,
         account_id=caller.account_id,
@@ -175,7 +175,7 @@ class SubnetService:
             if body.zone is not None:
                 zone, problems = resolve_zone(self._context.region, body.zone)
             group_id, found = await resolve_resource_group(connection, caller, body.resource_group)
-            scope = of_account(self._context, caller, subnets)
+            scope = own(self._context, caller, subnets)
             problems += found
             problems += await name_problems(connection, scope, subnets, "subnet", body.name)
             vpc, found = await self._locked_vpc(connection, caller, body.vpc)
@@ -207,7 +207,7 @@ class SubnetService:
         self, connection: AsyncConnection, caller: Caller, identity: Identity
     ) -> tuple[Row[Any] | None, Problems]:
         """The VPC, locked: nobody else makes a subnet in it before this one is there."""
-        scope = of_account(self._context, caller, vpcs)
+        scope = own(self._context, caller, vpcs)
         row, problems = await resolve(connection, vpcs, identity, "vpc", scope=scope)
         if row is None:
             return None, problems
@@ -238,7 +238,7 @@ class SubnetService:
             row = await find_row(connection, self._context, caller, subnets, id, lock=True)
             name = patch.given().get("name", row._mapping["name"])
             if name != row._mapping["name"]:
-                scope = of_account(self._context, caller, subnets)
+                scope = own(self._context, caller, subnets)
                 raise_if(await name_problems(connection, scope, subnets, "subnet", name))
                 statement = update(subnets).where(subnets.c.id == id).values(name=name)
                 with unique(subnets, name=name_taken("subnet", name)):

@@ -38,9 +38,8 @@ async def virtual_interface_views(
 ) -> dict[str, dict[str, Any]]:
     """VirtualNetworkInterface by id; ids that are not there are left out."""
     vni, attachment = virtual_network_interfaces, network_attachments
-    wanted = select(vni.c.id).where(vni.c.id.in_(sorted(ids)))
-    ips = await load_ips(connection, wanted)
-    groups = await load_security_groups(connection, wanted)
+    ips = await load_ips(connection, ids)
+    groups = await load_security_groups(connection, ids)
     statement = (
         select(
             *columns(vni, "vni", *VNI),

@@ -32,7 +32,7 @@ from linklocal.vpc.paging import Page, select_page, slice_page
 from linklocal.vpc.references import raise_if
 from linklocal.vpc.render import publish_instances
 from linklocal.vpc.resource_groups import resolve_resource_group
-from linklocal.vpc.rows import View, ViewPage, find_row, of_account
+from linklocal.vpc.rows import View, ViewPage, find_row, of_account, own
 
 _TABLE = virtual_network_interfaces
 _KIND = "virtual network interface"
@@ -120,7 +120,7 @@ class VirtualNetworkInterfaceService:
             if not changed:
                 return await self._view(connection, row)
             name = changed.get("name")
-            scope = of_account(self._context, caller, _TABLE)
+            scope = own(self._context, caller, _TABLE)
             raise_if(await name_problems(connection, scope, _TABLE, _KIND, name))
             statement = (
                 update(_TABLE)
@@ -160,7 +160,7 @@ class VirtualNetworkInterfaceService:
         async with self._context.database.read() as connection:
             await self._may(connection, caller, "read")
             await self._get(connection, caller, vni_id, "virtual_network_interface_id")
-            ips = await load_ips(connection, select(_TABLE.c.id).where(_TABLE.c.id == vni_id))
+            ips = await load_ips(connection, [vni_id])
         shown, total, following = slice_page(ips[vni_id], lambda ip: ip.id, page)
         return [reserved_ip_reference(ip) for ip in shown], total, following
 
@@ -173,7 +173,7 @@ class VirtualNetworkInterfaceService:
 
     @staticmethod
     async def _ip(connection: AsyncConnection, vni_id: str, id: str) -> View:
-        ips = await load_ips(connection, select(_TABLE.c.id).where(_TABLE.c.id == vni_id))
+        ips = await load_ips(connection, [vni_id])
         for ip in ips[vni_id]:
             if ip.id == id:
                 return reserved_ip_reference(ip)
@@ -232,8 +232,7 @@ class VirtualNetworkInterfaceService:
         async with self._context.database.read() as connection:
             await self._may(connection, caller, "read")
             await self._get(connection, caller, vni_id, "virtual_network_interface_id")
-            chosen = select(_TABLE.c.id).where(_TABLE.c.id == vni_id)
-            found = (await load_floating_ips(connection, chosen))[vni_id]
+            found = (await load_floating_ips(connection, [vni_id]))[vni_id]
         shown, total, following = slice_page(found, lambda ip: ip.id, page)
         return [floating_ip_reference(ip) for ip in shown], total, following
 
@@ -246,8 +245,7 @@ class VirtualNetworkInterfaceService:
 
     @staticmethod
     async def _floating_ip(connection: AsyncConnection, vni_id: str, id: str) -> View:
-        chosen = select(_TABLE.c.id).where(_TABLE.c.id == vni_id)
-        for ip in (await load_floating_ips(connection, chosen))[vni_id]:
+        for ip in (await load_floating_ips(connection, [vni_id]))[vni_id]:
             if ip.id == id:
                 return floating_ip_reference(ip)
         raise NotFound("id", id)

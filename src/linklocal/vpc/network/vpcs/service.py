@@ -36,7 +36,7 @@ from linklocal.vpc.resource_groups import (
     resource_group_reference,
     resource_group_references,
 )
-from linklocal.vpc.rows import ViewPage, find_row, of_account
+from linklocal.vpc.rows import ViewPage, find_row, of_account, own
 
 # The default address prefixes: one /18 for each zone, in the order of the zones (contract 3).
 DEFAULT_SPACE = IPv4Network("10.240.0.0/16")
@@ -59,8 +59,8 @@ async def insert_vpc(
     """
     region, now = context.region.name, context.clock.now()
     id = new_regional_id(region)
-    scope = of_account(context, caller, vpcs)
-    group_names = of_account(context, caller, security_groups)
+    scope = own(context, caller, vpcs)
+    group_names = own(context, caller, security_groups)
     name = name or await fresh_name(connection, scope, vpcs)
     networks = DEFAULT_SPACE.subnets(new_prefix=DEFAULT_PREFIX_LENGTH)
     address_prefixes = [
@@ -154,7 +154,7 @@ class VpcService:
             group_id, problems = await resolve_resource_group(
                 connection, caller, body.resource_group
             )
-            scope = of_account(self._context, caller, vpcs)
+            scope = own(self._context, caller, vpcs)
             problems += await name_problems(connection, scope, vpcs, "VPC", body.name)
             raise_if(problems)
             row = await insert_vpc(
@@ -205,7 +205,7 @@ class VpcService:
             name = patch.given().get("name", row._mapping["name"])
             if name == row._mapping["name"]:
                 return await self._view(connection, row)
-            scope = of_account(self._context, caller, vpcs)
+            scope = own(self._context, caller, vpcs)
             raise_if(await name_problems(connection, scope, vpcs, "VPC", name))
             statement = (
                 update(vpcs)
