@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -54,6 +53,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             metadata_service={"enabled": True},
             default_trusted_profile={"target": {"id": profile["id"]}},
         )
+        like = cloud.prototype()
+        cloud.vpc.create_bare_metal_server(
+            {
+                "initialization": {
+                    "image": like["image"], "keys": [],
+                    "default_trusted_profile": {"target": {"id": cloud.profile()["id"]}},
+                },
+                "metadata_service": {"enabled": True},
+                "name": "metal",
+                "primary_network_attachment": like["primary_network_attachment"],
+                "profile": {"name": "bx2-metal-96x384"},
+                "vpc": like["vpc"],
+                "zone": like["zone"],
+            }
+        )  # fmt: skip
         yield Place(dev, cloud, Terminal(dev.state_dir, folder / "config"), folder / "config")
 
 
@@ -123,11 +137,32 @@ BREAKAGES: list[tuple[Callable[[Place], None], str]] = [
     (key_deleted, "token-refused: The server gives no token: "),
     (token_forged, "token-refused: The server gives no token: "),
     (profile_deleted, "profile-gone: The default trusted profile "),
-    (not_placed, "not-placed: patient is on no node."),
+    (not_placed, "not-placed: patient is served by no node: "),
 ]
 
 
-def follow(place: Place, first: Done) -> None:
+def server_disabled(place: Place) -> None:
+    place.user.ok("is", "bare-metal-server-update", "metal", "--metadata-service", "false")
+
+
+def server_stopped(place: Place) -> None:
+    place.user.ok("is", "bare-metal-server-stop", "metal", "-f")
+
+
+def server_profile_deleted(place: Place) -> None:
+    values = place.user.json("is", "bare-metal-server-initialization-values", "metal")
+    profile = str(values["default_trusted_profile"]["target"]["id"])
+    place.user.ok("iam", "trusted-profile-delete", profile, "-f")
+
+
+OF_A_SERVER: list[tuple[Callable[[Place], None], str]] = [
+    (server_disabled, "disabled: The metadata service of metal is disabled."),
+    (server_stopped, "stopped: metal is stopped."),
+    (server_profile_deleted, "profile-gone: The default trusted profile "),
+]
+
+
+def follow(place: Place, first: Done, name: str = "patient") -> None:
     """Run the command that is given, and what the doctor says after it, until all is well."""
     done = first
     for _ in range(STEPS):
@@ -135,16 +170,16 @@ def follow(place: Place, first: Done) -> None:
         words = shlex.split(command.removeprefix("Run: "))
         assert words[0] == "linklocal"
         place.user.ok(*words[1:])
-        done = settled(place)
+        done = settled(place, name)
         if done.status == 0:
             return
     raise AssertionError(done)
 
 
-def settled(place: Place) -> Done:
+def settled(place: Place, name: str = "patient") -> Done:
     """What the doctor says once the node has acknowledged what the last command changed."""
     deadline = time.monotonic() + SECONDS
-    while (done := place.user.run("doctor", "patient")).stdout.startswith(PASSING):
+    while (done := place.user.run("doctor", name)).stdout.startswith(PASSING):
         assert time.monotonic() < deadline, done
         time.sleep(0.05)  # of a process that can only be asked
     return done
@@ -159,6 +194,36 @@ def test_found_first_and_mended(place: Place, breakage: Callable[[Place], None],
     assert done.status == 1
     assert done.stdout.startswith(said), done
     follow(place, done)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "said"), OF_A_SERVER, ids=[b.__name__ for b, _ in OF_A_SERVER]
+)
+def test_of_a_bare_metal_server(place: Place, breakage: Callable[[Place], None], said: str) -> None:
+    """Its commands have other names than an instance's."""
+    assert settled(place, "metal").status == 0
+    breakage(place)
+    deadline = time.monotonic() + SECONDS
+    while not (done := settled(place, "metal")).stdout.startswith(said):
+        assert time.monotonic() < deadline, done
+        time.sleep(0.05)  # its stop does not wait
+    follow(place, done, "metal")
+
+
+def test_names_of_instances_and_servers_are_completed(place: Place) -> None:
+    for words, offered in (
+        ("linklocal doctor me", "metal"),
+        ("linklocal doctor pat", "patient"),
+        ("linklocal is bare-metal-server me", "metal"),
+        ("linklocal is bare-metal-server-stop me", "metal"),
+        ("linklocal is bare-metal-server-delete me", "metal"),
+        ("linklocal is instance-stop me", ""),
+    ):
+        done = place.user.run(
+            _LINKLOCAL_COMPLETE="bash_complete", COMP_WORDS=words,
+            COMP_CWORD=str(len(words.split()) - 1),
+        )  # fmt: skip
+        assert done.stdout.split() == ([f"plain,{offered}"] if offered else []), done
 
 
 def test_from_inside_the_guest(place: Place) -> None:
@@ -187,19 +252,24 @@ def test_the_guest_does_not_trust_the_certificate(place: Place, tmp_path: Path) 
 
     first, command = done.stdout.splitlines()
     assert first == f"tls-untrusted: The certificate of {url} is not trusted here."
-    program = tmp_path / "linklocal"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m linklocal "$@"\n')
-    program.chmod(0o755)
     script = f"{command.removeprefix('Run: ')}\nlinklocal doctor --guest --url {url}"
     after = subprocess.run(
         ["sh", "-ec", script],
         cwd=tmp_path,
-        env={**clean_environment(), **place.user.variables,
-             "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        env=shell(place, tmp_path),
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert after.stdout.endswith("OK\n"), after
     place.user.ok("is", "instance-update", "patient", "--msp", "http")
+
+
+def shell(place: Place, folder: Path) -> dict[str, str]:
+    """The environment of a shell that finds the program."""
+    program = folder / "linklocal"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m linklocal "$@"\n')
+    program.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return {**clean_environment(), **place.user.variables, "PATH": path}
 
 
 def ready(file: Path, pid: int) -> bool:
@@ -207,10 +277,45 @@ def ready(file: Path, pid: int) -> bool:
     return file.exists() and f'"pid": {pid}' in file.read_text()
 
 
-def test_with_the_server_down(place: Place) -> None:
-    """Killed: found, and mended by the command, on the port that clients know. Ends the place."""
+def test_with_its_node_revoked_and_the_server_down(place: Place, tmp_path: Path) -> None:
+    """A dev's own node comes back with the next start. Then killed: mended on the port that clients know.
+
+    Ends the place.
+    """
     assert settled(place).status == 0
-    place.dev.stop(signal.SIGKILL)
+    place.user.ok("node", "revoke", "dev", "-f")
+    shown = place.user.json("is", "instance", "patient")
+    assert (shown["status"], shown["health_state"]) == ("pending", "faulted")
+    deadline = time.monotonic() + SECONDS
+    while not (done := place.user.run("doctor", "patient")).stdout.startswith("node-revoked: "):
+        assert time.monotonic() < deadline, done
+        time.sleep(0.05)  # of a process that can only be asked
+    command = done.stdout.splitlines()[1].removeprefix("Run: ")
+    first, wait, start = command.split("; ")
+    pid = place.dev.process.pid
+    assert (first, wait) == (f"kill {pid}", f"tail --pid {pid} -f /dev/null")
+    script = subprocess.Popen(
+        ["sh", "-ec", f"{first}; {wait}; exec {start}"], env=shell(place, tmp_path),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        place.dev.process.wait(SECONDS)
+        deadline = time.monotonic() + SECONDS
+        while not ready(place.dev.state_dir / "dev.json", script.pid):
+            assert script.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # a file appears: there is no event to wait for
+        done = settled(place)
+        assert done.stdout.startswith(
+            "not-placed: patient is served by no node: Node dev has been"
+        ), done
+        follow(place, done)
+        place.user.ok(
+            "node", "place", place.user.json("is", "bare-metal-server", "metal")["id"], "dev"
+        )
+    finally:
+        script.kill()
+        script.wait(20)
     done = place.user.run("doctor", "patient")
 
     port = place.dev.api.rpartition(":")[2]

@@ -121,6 +121,21 @@ bindkey '^I' complete-and-print
 """
 
 
+def test_an_alias_is_completed_too(user: User, tmp_path: Path) -> None:
+    """`alias ibmcloud=linklocal`, or a function; a program of that name keeps its own completion."""
+    script = BASH.replace("_linklocal_completion linklocal", '"$registered" ibmcloud')
+    find = 'registered=$(complete -p ibmcloud 2>&1 | sed -n "s/.*-F \\([^ ]*\\) .*/\\1/p")\n'
+    script = script.replace("COMP_WORDS", f"{find}COMP_WORDS", 1) % "ibmcloud is instance-up"
+    for alias in ("shopt -s expand_aliases; alias ibmcloud=linklocal\n",
+                  'ibmcloud() { linklocal "$@"; }\n'):  # fmt: skip
+        done = user.piped("bash", "-c", alias + script)
+        assert done.stdout.split() == ["instance-update"], done
+    (tmp_path / "ibmcloud").write_text("#!/bin/sh\n")
+    (tmp_path / "ibmcloud").chmod(0o755)
+    done = user.piped("bash", "-c", script)
+    assert not done.stdout.strip(), done
+
+
 def test_completion_in_a_real_bash(user: User) -> None:
     for words, offered in COMPLETED:
         done = user.piped("bash", "-c", BASH % words)

@@ -36,8 +36,9 @@ class Facts:
     `node_dir`: its folder, `joined`: whether a node was there, `node_pid`, `unit`: its process, and the
     systemd unit of that; `node_stopped`: it was stopped by a signal. `disk`: where the file system of
     `node_dir` is mounted. `port_owner`: the process that has an instance's loopback port instead of the node.
-    `probe`: what the instance's listener answered without a token: a status, or `refused`, `timeout`,
-    `untrusted`. `links`: of the default trusted profile; None when it has none.
+    `instance`: an instance or a bare metal server. `probe`: what its listener answered without a token: a
+    status, or `refused`, `timeout`, `untrusted`. `links`: of the default trusted profile; None when it has
+    none.
     """
 
     api: str = ""
@@ -114,12 +115,28 @@ def _session(facts: Facts) -> Iterator[Finding]:
         yield Finding("token-refused", f"The server gives no token: {facts.key_refused}", mend)
 
 
+def _is_server(instance: dict[str, Any]) -> bool:
+    """Whether it is a bare metal server: its commands have another name, and none waits."""
+    return bool(instance.get("resource_type") == "bare_metal_server")
+
+
+def _command(instance: dict[str, Any], verb: str) -> str:
+    noun = "bare-metal-server" if _is_server(instance) else "instance"
+    return f"linklocal is {noun}-{verb} {instance['name']}"
+
+
+def _wait(instance: dict[str, Any]) -> str:
+    return "" if _is_server(instance) else " --wait"
+
+
 def _instance(facts: Facts) -> Iterator[Finding]:
     instance = facts.instance
     if instance is None:
         if facts.typed is not None:
             yield Finding(
-                "no-instance", f"There is no instance {facts.typed!r}.", "linklocal is instances"
+                "no-instance",
+                f"There is no instance or bare metal server {facts.typed!r}.",
+                "linklocal is instances",
             )
         return
     name = instance["name"]
@@ -135,7 +152,7 @@ def _instance(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
     elif instance["status"] == "stopped":
         yield Finding(
-            "stopped", f"{name} is stopped.", f"linklocal is instance-start {name} --wait"
+            "stopped", f"{name} is stopped.", _command(instance, "start") + _wait(instance)
         )
     elif instance["status"] != "running":
         said = "; ".join(reasons.values()) or "its node has not acknowledged yet"
@@ -274,7 +291,7 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
     name, setting = instance["name"], instance["metadata_service"]
     if not setting["enabled"]:
         yield Finding("disabled", f"The metadata service of {name} is disabled.",
-                      f"linklocal is instance-update {name} --metadata-service true")  # fmt: skip
+                      _command(instance, "update") + " --metadata-service true")  # fmt: skip
     placed = [item for item in facts.attachments if item["instance"] == instance["id"]]
     yield from _places(placed)
     attached = [item for item in placed if item["fault"] is None]
@@ -288,7 +305,7 @@ def _service(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
         wrong = [
             f"{member} is {item[member]} and should be {setting[member]}"
             for member in ("protocol", "response_hop_limit", "enabled")
-            if item[member] != setting[member]
+            if item[member] != setting.get(member, item[member])  # a server has no hop limit
         ]
         if wrong:
             yield Finding("setting-not-applied", f"At the listener of {name}, {', '.join(wrong)}.",
@@ -312,9 +329,9 @@ def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
         stopped = instance["status"] == "stopped"
         yield Finding(
             "profile-gone", f"The default trusted profile {profile['id']} of {name} is deleted.",
-            f"linklocal is instance-reinitialize {name} --image {image} -f"
+            f"{_command(instance, 'reinitialize')} --image {image} -f"
             if stopped
-            else f"linklocal is instance-stop {name} -f --wait",
+            else f"{_command(instance, 'stop')} -f{_wait(instance)}",
         )  # fmt: skip
         return
     linked = any(link["link"]["crn"] == instance["crn"] for link in facts.links)
@@ -322,7 +339,7 @@ def _profile(facts: Facts, instance: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "profile-not-linked", f"{instance['name']} is not linked to its default trusted profile.",
             f"linklocal iam trusted-profile-link-create {profile['id']} --name {instance['name']} "
-            f"--cr-type VSI --link-crn {instance['crn']}",
+            f"--cr-type {'BMS' if _is_server(instance) else 'VSI'} --link-crn {instance['crn']}",
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from linklocal.cli.completion import instance_names
+from linklocal.cli.completion import machine_names
 from linklocal.cli.diagnosis import Facts, Finding, behind, diagnose, diagnose_guest
 from linklocal.cli.environment import environment
 from linklocal.cli.options import session_option
@@ -33,7 +33,7 @@ _TAKEN = re.compile(r"127\.0\.0\.1:(\d+) is this instance's and cannot be listen
 
 
 @click.command()
-@click.argument("instance", required=False, shell_complete=instance_names)
+@click.argument("instance", required=False, shell_complete=machine_names)
 @click.option("--guest", is_flag=True, help="Look from inside the instance that this runs in.")
 @click.option(
     "--url",
@@ -45,8 +45,8 @@ _TAKEN = re.compile(r"127\.0\.0\.1:(\d+) is this instance's and cannot be listen
 def doctor(instance: str | None, guest: bool, url: str, state_dir: Path | None) -> None:
     """Find out why an instance does not get its metadata: the first fault, and what mends it.
 
-    Works with the server down, too. Without INSTANCE it looks at every one that is not stopped. Exit
-    status 1 when something is wrong.
+    INSTANCE is an instance or a bare metal server, by name, id or CRN; without it, every one that is not
+    stopped is looked at. Works with the server down, too. Exit status 1 when something is wrong.
 
     \b
     Example:
@@ -220,9 +220,12 @@ class Survey:
         return answer.json() if answer.is_success else None
 
     def instances(self) -> list[dict[str, Any]]:
-        """Those of the account, at most 100."""
-        listed = self.ask(f"/v1/instances?{PAGE}&limit=100") if self.token is not None else None
-        return [] if listed is None else list(listed["instances"])
+        """Those of the account, then its bare metal servers; at most 100 of each."""
+        found: list[dict[str, Any]] = []
+        for collection in ("instances", "bare_metal_servers") if self.token is not None else ():
+            listed = self.ask(f"/v1/{collection}?{PAGE}&limit=100")
+            found += [] if listed is None else listed[collection]
+        return found
 
     def look_at(self, typed: str, instance: dict[str, Any] | None) -> None:
         """Take up everything about one instance."""
@@ -239,7 +242,11 @@ class Survey:
             address = attached[0]["address"]
             roots = self._roots() if address.startswith("https:") else None
             self.facts.probe = probe(address, roots)
-        values = self.ask(f"/v1/instances/{instance['id']}/initialization?{PAGE}") or {}
+        server = instance["resource_type"] == "bare_metal_server"
+        collection = "bare_metal_servers" if server else "instances"
+        values = self.ask(f"/v1/{collection}/{instance['id']}/initialization?{PAGE}") or {}
+        if server and "image" in values:  # which only these values have
+            instance["image"] = values["image"]
         chosen = values.get("default_trusted_profile")
         if chosen is None:
             return

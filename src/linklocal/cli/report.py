@@ -34,6 +34,8 @@ def report(state_dir: Path | None, output: str | None, since: str | None, findin
     """Show which instances have metadata on, over http, with a hop limit above 1, with profiles that are
     linked but not used, and with callers on the old paths or without a nonce. Needs an Administrator.
 
+    Bare metal servers are left out: they have no hop limit, and serve no instance metadata.
+
     \b
     Example:
       linklocal report --findings

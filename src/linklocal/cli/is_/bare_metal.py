@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from linklocal.cli.completion import server_names
 from linklocal.cli.is_.body import reinitialize_body
 from linklocal.cli.is_.command import BOOLEAN, Is, is_command, truth
 from linklocal.cli.is_.creating import group_options
@@ -44,6 +45,7 @@ SERVER = Kind(
     columns(**ID_NAME, Status="status", Reserved_IP="primary_network_interface.primary_ip.address",
             Profile="profile.name", VPC="vpc.name", Zone="zone.name", **RG),
     "bare_metal_servers", "bare metal server", "bare_metal_server", filters={"vpc": "vpc_id"},
+    names=server_names,
     details=[
         *columns(**ID_NAME, CRN="crn", Status="status", Profile="profile.name",
                  Architecture="cpu.architecture", Cores="cpu.core_count",
@@ -145,7 +147,7 @@ def create(
 
 
 @click.command("bare-metal-server-update")
-@click.argument("server", metavar="BARE_METAL_SERVER")
+@click.argument("server", metavar="BARE_METAL_SERVER", shell_complete=server_names)
 @click.option("--name", "--new-name", metavar="NAME", help="New name.")
 @metadata_options
 @click.option("--bandwidth", type=int, help="Mbps, one of the profile's.")
@@ -171,7 +173,7 @@ def update(
 
 
 @click.command("bare-metal-server-start")
-@click.argument("server", metavar="BARE_METAL_SERVER")
+@click.argument("server", metavar="BARE_METAL_SERVER", shell_complete=server_names)
 @is_command
 def start(run: Is, server: str) -> None:
     """Start a stopped bare metal server.
@@ -187,7 +189,7 @@ def start(run: Is, server: str) -> None:
 
 
 @click.command("bare-metal-server-stop")
-@click.argument("server", metavar="BARE_METAL_SERVER")
+@click.argument("server", metavar="BARE_METAL_SERVER", shell_complete=server_names)
 @click.option("--type", "how", type=click.Choice(["hard", "soft"]), help="(default: soft)")
 @force_option
 @is_command
@@ -206,7 +208,7 @@ def stop(run: Is, server: str, how: str | None, force: bool) -> None:
 
 
 @click.command("bare-metal-server-restart")
-@click.argument("server", metavar="BARE_METAL_SERVER")
+@click.argument("server", metavar="BARE_METAL_SERVER", shell_complete=server_names)
 @force_option
 @is_command
 def restart(run: Is, server: str, force: bool) -> None:
@@ -237,7 +239,7 @@ def _initialization_rows(values: dict[str, Any]) -> list[tuple[str, object]]:
 
 
 @click.command("bare-metal-server-initialization-values")
-@click.argument("server", metavar="BARE_METAL_SERVER")
+@click.argument("server", metavar="BARE_METAL_SERVER", shell_complete=server_names)
 @is_command
 def initialization(run: Is, server: str) -> None:
     """Show what a bare metal server was created with: image, keys, default trusted profile.
@@ -253,7 +255,7 @@ def initialization(run: Is, server: str) -> None:
 
 
 @click.command("bare-metal-server-reinitialize")
-@click.argument("server", metavar="BARE_METAL_SERVER")
+@click.argument("server", metavar="BARE_METAL_SERVER", shell_complete=server_names)
 @initialization_options
 @force_option
 @is_command

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from linklocal.cli.is_.command import Is, is_command
 from linklocal.cli.is_.instance import confirm, force_option
 from linklocal.cli.is_.names import find, pages
 
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 Columns = Sequence[tuple[str, Callable[[dict[str, Any]], object]]]
 
 
@@ -52,6 +54,7 @@ class Kind:
     shows: bool = True
     renames: bool = False
     deletes: bool = False
+    names: Completer | None = None  # what completes an argument that names one
 
     @property
     def argument(self) -> str:
@@ -287,7 +290,7 @@ def show_command(kind: Kind) -> click.Command:
         help=f"Show one {kind.noun}, by name or id.\n\n\b\nExample:\n  "
         f"linklocal is {kind.singular} {_example(kind)}",
     )
-    @click.argument("typed", metavar=kind.argument)
+    @click.argument("typed", metavar=kind.argument, shell_complete=kind.names)
     @is_command
     def run_show(run: Is, typed: str) -> None:
         run.say(f"Getting {kind.noun} {typed}")
@@ -324,8 +327,9 @@ def delete_command(kind: Kind, name: str) -> click.Command:
         help=f"Delete {kind.noun}s.\n\n\b\nExample:\n  linklocal is {name} {_example(kind)} -f",
     )
     @click.argument(
-        "typed", nargs=-1, required=True, metavar=f"{kind.argument}1 {kind.argument}2 ..."
-    )
+        "typed", nargs=-1, required=True, metavar=f"{kind.argument}1 {kind.argument}2 ...",
+        shell_complete=kind.names,
+    )  # fmt: skip
     @force_option
     @is_command
     def run_delete(run: Is, typed: tuple[str, ...], force: bool) -> None:
