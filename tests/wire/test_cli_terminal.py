@@ -103,6 +103,7 @@ COMPLETED = (
     ("linklocal is instance-update --metadata-service-p", "--metadata-service-protocol"),
     ("linklocal is instance-update --metadata-service-protocol https dem", "demo"),
 )
+ALIASED = ("ibmcloud is instance-up", "instance-update")
 BASH = """
 source <(linklocal completion bash)
 COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
@@ -114,6 +115,7 @@ ZSHRC = """
 PS1='ready> '
 autoload -Uz compinit
 compinit -D -u
+ibmcloud() { linklocal "$@"; }
 source <(linklocal completion zsh)
 complete-and-print() { zle expand-or-complete; zle -I; print -r -- "line: $BUFFER"; BUFFER=; }
 zle -N complete-and-print
@@ -146,23 +148,29 @@ def test_completion_in_a_real_bash(user: User) -> None:
 def test_completion_in_a_real_zsh(user: User, tmp_path: Path) -> None:
     """Tab is pressed at its prompt."""
     (tmp_path / ".zshrc").write_text(ZSHRC)
-    typed = [("ready> ", f"{words}\t") for words, _ in COMPLETED]
+    offered = (*COMPLETED, ALIASED)
+    typed = [("ready> ", f"{words}\t") for words, _ in offered]
     status, shown = user.at_terminal(
         "zsh", "--no-globalrcs", "-i", dialog=[*typed, ("ready> ", "exit\n")],
         ZDOTDIR=str(tmp_path), TERM="xterm",
     )  # fmt: skip
     lines = [line.split() for line in shown.splitlines() if line.startswith("line: ")]
-    assert [line[-1] for line in lines] == [offered for _, offered in COMPLETED], shown
+    assert [line[-1] for line in lines] == [word for _, word in offered], shown
     assert status == 0
 
 
 @pytest.mark.needs("fish", "fish")
 def test_completion_in_a_real_fish(user: User, tmp_path: Path) -> None:
     """`complete -C` answers what Tab would offer: each word, a tab, what it is."""
-    asked = "; ".join(f"complete -C '{words}'" for words, _ in COMPLETED)
+    offered = (*COMPLETED, ALIASED)
+    asked = "; ".join(f"complete -C '{words}'" for words, _ in offered)
     done = user.piped(
-        "env", f"HOME={tmp_path}", "fish", "-c", f"linklocal completion fish | source; {asked}"
+        "env",
+        f"HOME={tmp_path}",
+        "fish",
+        "-c",
+        f"function ibmcloud; linklocal $argv; end; linklocal completion fish | source; {asked}",
     )
     lines = done.stdout.splitlines()
-    assert [line.split("\t")[0] for line in lines] == [offered for _, offered in COMPLETED], done
+    assert [line.split("\t")[0] for line in lines] == [word for _, word in offered], done
     assert "demo\trunning" in lines
