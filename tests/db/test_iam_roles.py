@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from fakes.iam import IamServer, iam_server
+from fakes.queries import counted
 from sqlalchemy import insert
 
 from linklocal.errors import NotAuthorized
@@ -89,6 +90,21 @@ async def test_the_refusal_says_the_roles_that_would_do_and_how_to_get_one(
     assert message.startswith("the provided token is not authorized")
     for part in (CREATE, "Editor or Administrator", "`is`", caller.iam_id, "/v1/policies"):
         assert part in message
+
+
+async def test_several_actions_are_one_query_and_the_first_refused_is_told(
+    server: IamServer,
+) -> None:
+    caller = await as_profile(server)
+    await server.grant_role(caller.iam_id, "Operator", "is")
+
+    async with server.database.read() as connection:
+        with counted(server.database) as statements:
+            await server.iam.roles.require(connection, caller, LIST, OPERATE)
+        with pytest.raises(NotAuthorized, match=CREATE):
+            await server.iam.roles.require(connection, caller, LIST, CREATE, LINK)
+
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
 
 
 async def test_a_key_with_policies_has_them_in_place_of_its_users(server: IamServer) -> None:

@@ -106,10 +106,10 @@ class EventStore:
         await self._prune(connection, now)
         return True
 
-    async def record(self, connection: AsyncConnection, event: Event) -> None:
-        """Store an event of the server's own, in the transaction of what it tells of."""
+    async def record(self, connection: AsyncConnection, *new: Event) -> None:
+        """Store events of the server's own, in the transaction of what they tell of."""
         now = self._clock.now()
-        await self._insert(connection, [event], None, now)
+        await self._insert(connection, new, None, now)
         await self._prune(connection, now)
 
     async def query(

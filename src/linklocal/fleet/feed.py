@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import literal_column, null, select, union_all
+from sqlalchemy import Integer, bindparam, literal_column, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.document import Change, InstanceDocument
@@ -24,6 +24,23 @@ from linklocal.store.wake import Bell, Wake
 POLL_SECONDS = 5.0  # a lost wake-up costs this much
 HEARTBEAT_SECONDS = 15.0  # a node gives up after three missed ones
 PAGE = 100  # changes in memory per stream, at most
+
+# What every look asks: made once, since to build a statement takes longer than to run it.
+_POSITION = select(nodes.c.revision, nodes.c.pruned_revision).where(
+    nodes.c.id == bindparam("node"), nodes.c.revoked_at.is_(None)
+)
+_CHANGES = (
+    union_all(
+        select(documents.c.revision, documents.c.instance_id, documents.c.document).where(
+            documents.c.node_id == bindparam("node"), documents.c.revision > bindparam("after")
+        ),
+        select(tombstones.c.revision, tombstones.c.instance_id, null()).where(
+            tombstones.c.node_id == bindparam("node"), tombstones.c.revision > bindparam("after")
+        ),
+    )
+    .order_by(literal_column("revision"))
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 @dataclass(slots=True)
@@ -118,10 +135,7 @@ class Feed:
     async def _look(self, node_id: NodeId, after: int) -> tuple[_Position | None, list[Change]]:
         """The node's position (None: revoked or unknown) and the next changes, in one snapshot."""
         async with self._database.read() as connection:
-            statement = select(nodes.c.revision, nodes.c.pruned_revision).where(
-                nodes.c.id == node_id, nodes.c.revoked_at.is_(None)
-            )
-            row = (await connection.execute(statement)).one_or_none()
+            row = (await connection.execute(_POSITION, {"node": node_id})).one_or_none()
             if row is None:
                 return None, []
             position = _Position(*row)
@@ -133,21 +147,10 @@ class Feed:
 async def _next(
     connection: AsyncConnection, node_id: NodeId, after: int, limit: int
 ) -> list[Change]:
-    d, t = documents.c, tombstones.c
-    changes = (
-        union_all(
-            select(d.revision, d.instance_id, d.document).where(
-                d.node_id == node_id, d.revision > after
-            ),
-            select(t.revision, t.instance_id, null()).where(
-                t.node_id == node_id, t.revision > after
-            ),
-        )
-        .order_by(literal_column("revision"))
-        .limit(limit)
-    )
+    asked = {"node": node_id, "after": after, "most": limit}
     rows: Sequence[tuple[int, str, str | None]] = [
-        (revision, id, document) for revision, id, document in await connection.execute(changes)
+        (revision, id, document)
+        for revision, id, document in await connection.execute(_CHANGES, asked)
     ]
     return [_change(*row) for row in rows]
 

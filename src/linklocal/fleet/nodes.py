@@ -15,6 +15,30 @@ from linklocal.fleet.tables import nodes, placements
 from linklocal.ids import NodeId
 from linklocal.store.wake import Wake
 
+# What every report of a node asks: made once, since to build a statement takes longer than to run it.
+_REVISIONS = (
+    select(nodes.c.revision, nodes.c.applied_revision)
+    .where(nodes.c.id == bindparam("node"))
+    .with_for_update(key_share=True)
+)
+_REPORTED = (
+    update(nodes)
+    .where(nodes.c.id == bindparam("node"))
+    .values(
+        applied_revision=bindparam("new_applied"),
+        version=bindparam("new_version"),
+        last_seen_at=bindparam("new_seen"),
+    )
+)
+_SHOWN = select(placements.c.instance_id, placements.c.fault, placements.c.address).where(
+    placements.c.node_id == bindparam("node")
+)
+_SHOW = (
+    update(placements)
+    .where(placements.c.instance_id == bindparam("of"), placements.c.node_id == bindparam("node"))
+    .values(fault=bindparam("new_fault"), address=bindparam("new_address"))
+)
+
 
 def _select() -> Select[Any]:
     placed = select(func.count()).where(placements.c.node_id == nodes.c.id).scalar_subquery()
@@ -102,31 +126,23 @@ async def report(
     The applied revision never goes back, and one beyond the node's revision is not believed. `faults`
     and `addresses` are complete: an instance that is in neither has neither.
     """
-    believed = select(func.count()).where(
-        nodes.c.id == node_id,
-        nodes.c.applied_revision < status.applied_revision,
-        nodes.c.revision >= status.applied_revision,
-    )
     # The node's row first, then its placements: the order of everybody who locks both.
-    locked = select(nodes.c.id).where(nodes.c.id == node_id).with_for_update(key_share=True)
-    await connection.execute(locked)
-    values: dict[str, Any] = {"last_seen_at": now, "version": status.version}
-    if await connection.scalar(believed):
-        values["applied_revision"] = status.applied_revision
-    await connection.execute(update(nodes).where(nodes.c.id == node_id).values(**values))
-
-    p = placements.c
-    statement = select(p.instance_id, p.fault, p.address).where(p.node_id == node_id)
+    row = (await connection.execute(_REVISIONS, {"node": node_id})).one_or_none()
+    if row is None:
+        return
+    newest, applied = row
+    believed = applied < status.applied_revision <= newest
+    values = {
+        "new_applied": status.applied_revision if believed else applied,
+        "new_version": status.version,
+        "new_seen": now,
+    }
+    await connection.execute(_REPORTED, {"node": node_id, **values})
     changed = [
-        {"of": id, "new_fault": fault, "new_address": address}
-        for id, old_fault, old_address in await connection.execute(statement)
+        {"of": id, "node": node_id, "new_fault": fault, "new_address": address}
+        for id, old_fault, old_address in await connection.execute(_SHOWN, {"node": node_id})
         if (fault := status.faults.get(id), address := status.addresses.get(id))
         != (old_fault, old_address)
     ]
     if changed:
-        await connection.execute(
-            update(placements)
-            .where(p.instance_id == bindparam("of"), p.node_id == node_id)
-            .values(fault=bindparam("new_fault"), address=bindparam("new_address")),
-            sorted(changed, key=lambda row: str(row["of"])),
-        )
+        await connection.execute(_SHOW, sorted(changed, key=lambda row: str(row["of"])))

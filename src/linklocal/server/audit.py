@@ -262,8 +262,7 @@ class Audit:
             return
         try:
             async with self._database.transaction() as connection:
-                for event in new:
-                    await self._events.record(connection, event)
+                await self._events.record(connection, *new)
         except DomainError as error:
             # The answer is true and must go out; the log is then the only record.
             for event in new:

@@ -62,7 +62,7 @@ async def publish_instances(
 async def render_documents(
     connection: AsyncConnection, context: VpcContext, instance_ids: Collection[InstanceId]
 ) -> dict[InstanceId, InstanceDocument]:
-    """Documents by id, from the rows as they are now. A fixed number of queries for every `CHUNK`."""
+    """Documents by id, from the rows as they are now. No more queries for a `CHUNK` than for one."""
     documents: dict[InstanceId, InstanceDocument] = {}
     for chunk in _chunks(list(instance_ids)):
         records = await load(connection, chunk)

@@ -1,7 +1,7 @@
 """`InstanceRecord`: one instance with everything that an answer or a document shows of it.
 
-The API's views and the renderer read the same record, so they cannot disagree. `load` takes a fixed
-number of queries whatever the number of instances; it takes no locks, so who writes locks first.
+The API's views and the renderer read the same record, so they cannot disagree. `load` takes no
+more queries for many instances than for one; it takes no locks, so who writes locks first.
 """
 
 from __future__ import annotations
@@ -120,8 +120,10 @@ async def load(
 async def _by_id(
     connection: AsyncConnection, table: Table, ids: Collection[str | None]
 ) -> dict[str, dict[str, Any]]:
-    """Rows of a table by id. An empty collection is asked for too: the number of queries is fixed."""
+    """Rows of a table by id. One query; none when there is nothing to ask for."""
     wanted = sorted({id for id in ids if id is not None})
+    if not wanted:
+        return {}
     rows = await connection.execute(_with_ids(table), {"ids": wanted})
     return {row["id"]: dict(row) for row in rows.mappings()}
 
@@ -136,6 +138,8 @@ async def _keys(
 ) -> dict[InstanceId, list[UsedKey]]:
     """Keys by instance, in the order given. A key that still exists shows its name of today."""
     uses = (await connection.execute(_KEYS, {"ids": sorted(ids)})).mappings().all()
+    if not uses:
+        return {}
     wanted = sorted({use["key_id"] for use in uses})
     rows = await connection.execute(_with_ids(keys), {"ids": wanted})
     today = {row._mapping["id"]: metadata_view(row) for row in rows}

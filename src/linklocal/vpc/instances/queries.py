@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
-from sqlalchemy import ColumnElement, Select, false, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, false, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.fleet.placement import node_applied
@@ -22,6 +22,7 @@ from linklocal.vpc.rows import find_row, of_account, one_by_id, own
 
 # How long a deleted instance is shown as `deleting` when its node does not answer.
 DELETING_SHOWN = timedelta(seconds=30)
+_FORGET = delete(deleted_instances).where(deleted_instances.c.deleted_at <= bindparam("expired"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +162,7 @@ async def deleting_view(
 
 async def forget_deleted(connection: AsyncConnection, now: datetime) -> None:
     """Prune what no GET shows any more; done on writes, since nothing runs in the background."""
-    await connection.execute(
-        deleted_instances.delete().where(deleted_instances.c.deleted_at <= _expired(now))
-    )
+    await connection.execute(_FORGET, {"expired": _expired(now)})
 
 
 def _expired(now: datetime) -> datetime:

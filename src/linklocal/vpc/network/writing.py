@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.events import also
@@ -28,6 +28,27 @@ from linklocal.vpc.network.tables import (
 
 _IP = "is.subnet.reserved-ip"
 _VNI = "is.virtual-network-interface.virtual-network-interface"
+
+# Made once, since to build a statement takes longer than to run it. `ids`: of VNIs or older interfaces.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_UNGUARD = delete(interface_security_groups).where(
+    interface_security_groups.c.interface_id.in_(_IDS)
+)
+_DELETE_IPS = (
+    delete(reserved_ips)
+    .where(reserved_ips.c.target_id.in_(_IDS), reserved_ips.c.auto_delete)
+    .returning(reserved_ips.c.id)
+)
+_FREE_IPS, _FREE_FLOATING_IPS = (
+    update(table).where(table.c.target_id.in_(_IDS)).values(target_id=None).returning(table.c.id)
+    for table in (reserved_ips, floating_ips)
+)
+_DELETE_VNIS = (
+    delete(virtual_network_interfaces)
+    .where(virtual_network_interfaces.c.id.in_(_IDS))
+    .returning(virtual_network_interfaces.c.id)
+)
+_DELETE_AUTO_VNIS = _DELETE_VNIS.where(virtual_network_interfaces.c.auto_delete)
 
 
 def attachment_events(server_kind: ServerKind) -> str:
@@ -193,20 +214,13 @@ async def release_targets(connection: AsyncConnection, target_ids: Collection[st
     ids = sorted(target_ids)
     if not ids:
         return
-
-    def held(table: Any) -> Any:
-        return table.c.target_id.in_(ids)
-
-    await connection.execute(
-        delete(interface_security_groups).where(interface_security_groups.c.interface_id.in_(ids))
-    )
-    gone = delete(reserved_ips).where(held(reserved_ips), reserved_ips.c.auto_delete)
-    for id in (await connection.scalars(gone.returning(reserved_ips.c.id))).all():
+    of = {"ids": ids}
+    await connection.execute(_UNGUARD, of)
+    for id in (await connection.scalars(_DELETE_IPS, of)).all():
         also(f"{_IP}.detach", id)
         also(f"{_IP}.delete", id)
-    for table, name in ((reserved_ips, _IP), (floating_ips, "is.floating-ip.floating-ip")):
-        freed = update(table).where(held(table)).values(target_id=None)
-        for id in (await connection.scalars(freed.returning(table.c.id))).all():
+    for statement, name in ((_FREE_IPS, _IP), (_FREE_FLOATING_IPS, "is.floating-ip.floating-ip")):
+        for id in (await connection.scalars(statement, of)).all():
             also(f"{name}.detach", id)
 
 
@@ -214,11 +228,8 @@ async def delete_virtual_interfaces(
     connection: AsyncConnection, ids: Collection[str], *, only_auto_delete: bool = False
 ) -> None:
     """Delete detached virtual network interfaces and free what they held."""
-    table = virtual_network_interfaces
-    statement = delete(table).where(table.c.id.in_(sorted(ids)))
-    if only_auto_delete:
-        statement = statement.where(table.c.auto_delete)
-    gone = (await connection.scalars(statement.returning(table.c.id))).all()
+    statement = _DELETE_AUTO_VNIS if only_auto_delete else _DELETE_VNIS
+    gone = (await connection.scalars(statement, {"ids": sorted(ids)})).all()
     for id in gone:
         also(f"{_VNI}.delete", id)
     await release_targets(connection, gone)

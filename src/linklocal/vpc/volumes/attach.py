@@ -107,9 +107,12 @@ _LOADED = (
 _ATTACHED = select(volume_attachments.c.volume_id).where(
     volume_attachments.c.instance_id == bindparam("instance")
 )
-_DOOMED = _ATTACHED.where(volume_attachments.c.delete_volume_on_instance_delete)
-_DETACH = delete(volume_attachments).where(
-    volume_attachments.c.instance_id == bindparam("instance")
+_DETACH = (
+    delete(volume_attachments)
+    .where(volume_attachments.c.instance_id == bindparam("instance"))
+    .returning(
+        volume_attachments.c.volume_id, volume_attachments.c.delete_volume_on_instance_delete
+    )
 )
 _DELETE = delete(volumes).where(volumes.c.id.in_(bindparam("ids", expanding=True)))
 
@@ -327,10 +330,8 @@ async def remove_volumes(connection: AsyncConnection, instance_id: str) -> None:
     Those with `delete_volume_on_instance_delete` go with it. `lock_volumes_of` must have been called
     before the instance was locked.
     """
-    of = {"instance": instance_id}
-    ids = list(await connection.scalars(_DOOMED, of))
-    await connection.execute(_DETACH, of)
-    await connection.execute(_DELETE, {"ids": ids})
+    detached = (await connection.execute(_DETACH, {"instance": instance_id})).all()
+    await connection.execute(_DELETE, {"ids": [id for id, doomed in detached if doomed]})
 
 
 async def load_volume_attachments(
