@@ -85,7 +85,7 @@ async def _calls() -> dict[str, Callable[[], object]]:
         served,
         upstream,
         events=_NoEvents(),
-        limits=Limits(),
+        limits=Limits(turn=sys.maxsize),
         clock=clock,
         host_policy=HostPolicy(),
         rate=1e9,

@@ -12,6 +12,9 @@ ADDRESS = "169.254.169.254"
 NAME = "api.metadata.cloud.ibm.com"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
+# One set for all listeners of a kind: there may be thousands.
+_NAMES = frozenset((ADDRESS, NAME))
+_LOOPBACK_NAMES = _NAMES.union(LOOPBACK)
 _HOST = re.compile(r"([A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 
 
@@ -19,7 +22,7 @@ class HostPolicy:
     """The names of one listener: the documented address and name, and loopback's where it listens there."""
 
     def __init__(self, *, loopback: bool = False) -> None:
-        self.names = frozenset((ADDRESS, NAME, *(LOOPBACK if loopback else ())))
+        self.names = _LOOPBACK_NAMES if loopback else _NAMES
 
     def authority(self, host: str) -> str | None:
         """The `Host` value in lower case if it is one of ours, with any port or none; else None."""

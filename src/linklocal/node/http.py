@@ -21,6 +21,7 @@ from linklocal.node.framing import Framed, Framer, Phase, Refusal
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.limits import Limits
 from linklocal.node.sockets import set_hop_limit, syn_ttl
+from linklocal.node.turns import Turns
 
 NEVER = float("inf")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -40,6 +41,9 @@ class Site(Protocol):
 
     @property
     def heads(self) -> Heads: ...
+
+    @property
+    def turns(self) -> Turns: ...
 
     @property
     def buffer(self) -> memoryview:
@@ -119,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
         "_peer_ttl",
         "_pending",
         "_pumping",
+        "_queued",
         "_reading",
         "_site",
         "_tls",
@@ -138,6 +143,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pending: asyncio.Future[Response] | None = None
         self._linger_left: int | None = None
         self._pumping = self._write_paused = self._held = self._draining = self._ended = False
+        self._queued = False
         self._reading = True
         self._peer_ttl: tuple[int | None, ...] = ()  # empty until it was read
         self.answers = 0
@@ -159,6 +165,12 @@ class Connection(asyncio.BufferedProtocol):
     def hold(self, held: bool) -> None:
         """Stop reading and answering, or go on."""
         self._held = held
+        if not self._transport.is_closing():
+            self._pump()
+
+    def go_on(self) -> None:
+        """Its turn has come: answer what waits."""
+        self._queued = False
         if not self._transport.is_closing():
             self._pump()
 
@@ -263,6 +275,9 @@ class Connection(asyncio.BufferedProtocol):
         items = self._framer.items
         try:
             while items and self._pending is None and not (self._write_paused or self._held):
+                self._queued = self._queued or not self._site.turns.take(self)
+                if self._queued:
+                    break
                 item = items.popleft()
                 if isinstance(item, Refusal):
                     self._write_refusal(item)
@@ -298,7 +313,9 @@ class Connection(asyncio.BufferedProtocol):
         if framer.over and not waiting:
             self._close()
             return
-        reading = not framer.items and not self._held
+        # A request whose turn comes at once is no reason to stop reading, which costs two system calls.
+        soon = self._queued and len(framer.items) == 1
+        reading = (soon or not framer.items) and not self._held
         if reading is not self._reading:
             self._reading = reading
             if reading:

@@ -43,6 +43,7 @@ class Limits:
     pipeline: int = 16  # requests sent ahead of their answers
     connections: int = 256  # of one instance
     crowd: int = 32  # of one instance, beyond which idle ones are given up sooner
+    turn: int = 8  # answers of one instance before the loop looks after others
     over_cap: int = 32  # connections beyond that which still get a reason (429), not a reset
 
     # Rates; the rate of calls itself is a setting (NodeSettings.instance_rate)

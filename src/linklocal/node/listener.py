@@ -32,6 +32,7 @@ from linklocal.node.http import Connection, Heads
 from linklocal.node.intake import Intake
 from linklocal.node.limits import Counters, Limits, TokenBucket, Totals, Usage
 from linklocal.node.sockets import hops, prepare_listener, set_hop_limit
+from linklocal.node.turns import Turns
 
 __all__ = ["Answer", "EventSink", "Listener"]
 
@@ -78,6 +79,7 @@ class Listener:
         self.hosts = host_policy
         self.heads = Heads(clock)
         self.buffer = totals.buffer
+        self.turns = Turns(limits.turn)
         self.counters = Counters()
         self.sock: socket.socket | None = None
         self._served = served
@@ -94,8 +96,7 @@ class Listener:
         self._connections: set[Connection] = set()
         self._changing = asyncio.Lock()
         self._intake = Intake(self._changing, lambda: self._hold(False), limits.pause, self._log)
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._emptied: asyncio.Event | None = None  # while somebody waits for it
         self._sweeper: asyncio.TimerHandle | None = None
         self._held = False
         self._fresh_until = -math.inf
@@ -193,11 +194,17 @@ class Listener:
             for connection in tuple(self._connections):
                 connection.drain()
             for _ in range(2):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.limits.drain):
-                        await self._empty.wait()
+                await self._until_empty()
                 self._abort(tuple(self._connections))
             self._events.flush()
+
+    async def _until_empty(self) -> None:
+        """Until no connection is left, for `Limits.drain` at most."""
+        if self._connections:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.drain):
+                    await self._emptied.wait()
 
     def _make_acceptor(
         self, sock: socket.socket, service: MetadataService, tls: ssl.SSLContext | None
@@ -240,7 +247,6 @@ class Listener:
         self.counters.connections += 1
         self._totals.connections += 1
         self._connections.add(connection)
-        self._empty.clear()
         if self._sweeper is None:
             self._schedule_sweep()
         if self.clock.monotonic() < self._fresh_until:
@@ -267,7 +273,8 @@ class Listener:
         self._connections.discard(connection)
         self._totals.connections -= 1
         if not self._connections:
-            self._empty.set()
+            if self._emptied is not None:
+                self._emptied.set()
             if self._sweeper is not None:
                 self._sweeper.cancel()
                 self._sweeper = None

@@ -16,6 +16,7 @@ from linklocal.node.framing import Refusal
 from linklocal.node.hosts import HostPolicy
 from linklocal.node.http import Connection, Heads
 from linklocal.node.limits import Limits, Totals
+from linklocal.node.turns import Turns, Waiting
 
 HOST = b"Host: 169.254.169.254\r\n"
 Answerer = Callable[[Request], Response | Awaitable[Response]]
@@ -33,6 +34,13 @@ def say_path(request: Request) -> Response:
     return Response(200, json.dumps(told).encode(), f"trace-{request.path}")
 
 
+class _NoTurns(Turns):
+    """Everybody's turn is now: there may be no loop."""
+
+    def take(self, connection: Waiting) -> bool:
+        return True
+
+
 class FakeSite:
     """A listener without socket: answers with `answer`, remembers what was asked and refused."""
 
@@ -40,6 +48,7 @@ class FakeSite:
         self, answer: Answerer = say_path, *, limits: Limits | None = None, loopback: bool = False
     ) -> None:
         self.limits = limits or Limits()
+        self.turns = _NoTurns(0)
         self.clock = FakeClock()
         self.hosts = HostPolicy(loopback=loopback)
         self.heads = Heads(self.clock)

@@ -86,6 +86,7 @@ BOUNDS = [
     ("connections", "Connections of one instance", "429, Retry-After"),
     ("over_cap", "Connections beyond that which are told so", "reset"),
     ("crowd", "Connections of one instance beyond which idle ones are closed early", "closed"),
+    ("turn", "Answers to one instance before others are looked after", "waits"),
     ("refusals", "429s a second, as a share of the rate of calls", "not accepted, not read"),
     ("pause", "for so many seconds", "-"),
     ("handshake_cost", "Calls that a TLS handshake counts as", "waits"),
