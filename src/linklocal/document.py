@@ -16,6 +16,8 @@ from linklocal.ids import AccountId, InstanceId
 SCHEMA = 1
 
 Protocol = Literal["http", "https"]
+# Whose a document is. Instances and bare metal servers share ids, placement and attachments' tables.
+ServerKind = Literal["instance", "bare_metal_server"]
 
 # Error codes of the server that decide about a node's identity, unlike a 401 for a wrong clock or path.
 NODE_REVOKED = "node_revoked"  # the node serves nothing from now on
@@ -67,7 +69,7 @@ class InstanceDocument:
     metadata_service: MetadataService
     claims: dict[str, Any]
     metadata: dict[str, Any]
-    kind: Literal["instance", "bare_metal_server"] = "instance"
+    kind: ServerKind = "instance"
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from linklocal.clock import rfc3339_ms
-from linklocal.document import InstanceDocument
+from linklocal.document import InstanceDocument, ServerKind
 from linklocal.ids import AccountId, InstanceId
 from linklocal.vpc.bare_metal_servers.load import BareMetalServerRecord
 from linklocal.vpc.bare_metal_servers.load import load as load_bare_metal
@@ -92,33 +92,21 @@ def _chunks(ids: Sequence[InstanceId]) -> Iterator[Sequence[InstanceId]]:
 
 def render(record: InstanceRecord) -> InstanceDocument:
     """The document of one instance."""
-    row = record.row
-    return InstanceDocument(
-        instance_id=record.id,
-        crn=row["crn"],
-        name=row["name"],
-        account_id=AccountId(row["account_id"]),
-        region=row["region"],
-        zone=row["zone"],
-        serving=row["desired"] == "running",
-        tokens_valid_after=row["start_epoch"],
-        metadata_service=record.metadata_service,
-        claims=_claims(record),
-        metadata={
-            "instance": _instance(record),
-            "initialization": _initialization(record),
-            "keys": [dict(key.view) for key in record.keys],
-            "placement_groups": _placement_groups(record),
-            "network_interfaces": [_interface(record, i) for i in record.interfaces],
-            "network_attachments": [
-                bare(network_attachment(i, record.profile.port_speed)) for i in record.attachments
-            ],
-            "virtual_network_interfaces": [_virtual_interface(i) for i in record.attachments],
-            "volume_attachments": [bare(volume_attachment(volume)) for volume in record.volumes],
-            "cluster_network_attachments": [],
-            "software_attachments": [_software(record, s) for s in row["software_attachments"]],
-        },
-    )
+    metadata = {
+        "instance": _instance(record),
+        "initialization": _initialization(record),
+        "keys": [dict(key.view) for key in record.keys],
+        "placement_groups": _placement_groups(record),
+        "network_interfaces": [_interface(record, i) for i in record.interfaces],
+        "network_attachments": [
+            bare(network_attachment(i, record.profile.port_speed)) for i in record.attachments
+        ],
+        "virtual_network_interfaces": [_virtual_interface(i) for i in record.attachments],
+        "volume_attachments": [bare(volume_attachment(volume)) for volume in record.volumes],
+        "cluster_network_attachments": [],
+        "software_attachments": [_software(record, s) for s in record.row["software_attachments"]],
+    }
+    return _document(record, metadata)
 
 
 def render_bare_metal(record: BareMetalServerRecord) -> InstanceDocument:
@@ -126,8 +114,18 @@ def render_bare_metal(record: BareMetalServerRecord) -> InstanceDocument:
 
     All its `metadata` has is the default trusted profile, which an exchange without a profile is for.
     """
+    profile = record.row["default_trusted_profile"]
+    metadata = {"initialization": {} if profile is None else {"default_trusted_profile": profile}}
+    return _document(record, metadata, "bare_metal_server")
+
+
+def _document(
+    record: InstanceRecord | BareMetalServerRecord,
+    metadata: dict[str, Any],
+    kind: ServerKind = "instance",
+) -> InstanceDocument:
+    """What a document says of either kind, around its `metadata`."""
     row = record.row
-    profile = row["default_trusted_profile"]
     return InstanceDocument(
         instance_id=record.id,
         crn=row["crn"],
@@ -139,10 +137,8 @@ def render_bare_metal(record: BareMetalServerRecord) -> InstanceDocument:
         tokens_valid_after=row["start_epoch"],
         metadata_service=record.metadata_service,
         claims=_claims(record),
-        metadata={
-            "initialization": {} if profile is None else {"default_trusted_profile": profile}
-        },
-        kind="bare_metal_server",
+        metadata=metadata,
+        kind=kind,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -11,7 +12,8 @@ from linklocal.errors import NotFound, Target, Unsupported
 from linklocal.iam.caller import CurrentCaller
 from linklocal.settings import Region
 from linklocal.vpc.bare_metal_servers import answers, views
-from linklocal.vpc.bare_metal_servers.catalog import PROFILES, find
+from linklocal.vpc.bare_metal_servers.catalog import PROFILES, BareMetalProfile, find
+from linklocal.vpc.bare_metal_servers.load import BareMetalServerRecord
 from linklocal.vpc.bare_metal_servers.model import (
     BareMetalServerPatch,
     BareMetalServerPrototype,
@@ -22,6 +24,7 @@ from linklocal.vpc.bare_metal_servers.queries import ServerFilter, server_filter
 from linklocal.vpc.bare_metal_servers.service import BareMetalServerService
 from linklocal.vpc.http import collection, no_content, reply, vpc_router
 from linklocal.vpc.instances.model import ConsoleAccessTokenPrototype
+from linklocal.vpc.network.loaded import LoadedInterface
 from linklocal.vpc.paging import Page, page_parameters, slice_page
 
 PageOf = Annotated[Page, Depends(page_parameters)]
@@ -155,10 +158,8 @@ def _add_disks(router: APIRouter, service: BareMetalServerService) -> None:
     async def disk(
         request: Request, caller: CurrentCaller, bare_metal_server_id: str, id: str
     ) -> JSONResponse:
-        view = views.disk_view(await service.record(caller, bare_metal_server_id))
-        if view["id"] != id:
-            raise NotFound("id", id)
-        return reply(request, view)
+        record = await service.record(caller, bare_metal_server_id)
+        return reply(request, _one([views.disk_view(record)], id))
 
 
 def _add_network(router: APIRouter, service: BareMetalServerService) -> None:
@@ -173,7 +174,7 @@ def _add_network(router: APIRouter, service: BareMetalServerService) -> None:
         request: Request, caller: CurrentCaller, bare_metal_server_id: str, page: PageOf
     ) -> JSONResponse:
         record = await service.record(caller, bare_metal_server_id)
-        found = [views.attachment_view(one, record.profile) for one in record.interfaces]
+        found = _views(record, views.attachment_view)
         shown, total, following = slice_page(found, lambda view: str(view["id"]), page)
         path = f"/v1/bare_metal_servers/{record.id}/network_attachments"
         return collection(request, path, "network_attachments", list(shown), page, total, following)
@@ -187,10 +188,7 @@ def _add_network(router: APIRouter, service: BareMetalServerService) -> None:
         request: Request, caller: CurrentCaller, bare_metal_server_id: str, id: str
     ) -> JSONResponse:
         record = await service.record(caller, bare_metal_server_id)
-        for one in record.interfaces:
-            if one.id == id:
-                return reply(request, views.attachment_view(one, record.profile))
-        raise NotFound("id", id)
+        return reply(request, _one(_views(record, views.attachment_view), id))
 
     @router.get(
         f"{_BELOW}/network_interfaces",
@@ -201,7 +199,7 @@ def _add_network(router: APIRouter, service: BareMetalServerService) -> None:
         request: Request, caller: CurrentCaller, bare_metal_server_id: str, page: PageOf
     ) -> JSONResponse:
         record = await service.record(caller, bare_metal_server_id)
-        found = [views.interface_view(one, record.profile) for one in record.interfaces]
+        found = _views(record, views.interface_view)
         shown, total, following = slice_page(found, lambda view: str(view["id"]), page)
         path = f"/v1/bare_metal_servers/{record.id}/network_interfaces"
         return collection(request, path, "network_interfaces", list(shown), page, total, following)
@@ -215,10 +213,22 @@ def _add_network(router: APIRouter, service: BareMetalServerService) -> None:
         request: Request, caller: CurrentCaller, bare_metal_server_id: str, id: str
     ) -> JSONResponse:
         record = await service.record(caller, bare_metal_server_id)
-        for one in record.interfaces:
-            if one.id == id:
-                return reply(request, views.interface_view(one, record.profile))
-        raise NotFound("id", id)
+        return reply(request, _one(_views(record, views.interface_view), id))
+
+
+def _views(
+    record: BareMetalServerRecord,
+    view: Callable[[LoadedInterface, BareMetalProfile], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    return [view(one, record.profile) for one in record.interfaces]
+
+
+def _one(found: list[dict[str, Any]], id: str) -> dict[str, Any]:
+    """The view with that id. Raises NotFound."""
+    for view in found:
+        if view["id"] == id:
+            return view
+    raise NotFound("id", id)
 
 
 def _add_profiles(router: APIRouter, region: Region) -> None:

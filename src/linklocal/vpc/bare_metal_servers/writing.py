@@ -26,8 +26,7 @@ from linklocal.vpc.bare_metal_servers.views import server_view
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.instances.lifecycle import DELETING
 from linklocal.vpc.instances.queries import forget_deleted
-from linklocal.vpc.instances.tables import deleted_instances
-from linklocal.vpc.instances.writing import write_link
+from linklocal.vpc.instances.writing import take_off_node, write_link
 from linklocal.vpc.naming import fresh_name, name_taken, unique
 from linklocal.vpc.network.interfaces import create_interfaces, remove_interfaces
 from linklocal.vpc.render import publish_instances, render_bare_metal
@@ -145,17 +144,5 @@ async def remove_server(
     await unlink_instance(connection, instance_crn=record.row["crn"])
     await remove_interfaces(connection, id, "bare_metal_server")
     await connection.execute(delete(bare_metal_servers).where(bare_metal_servers.c.id == id))
-    revision = await context.publisher.drop(connection, id)
-    if revision is None or record.placement is None:
-        return
-    await connection.execute(
-        insert(deleted_instances).values(
-            id=id,
-            account_id=record.row["account_id"],
-            region=record.row["region"],
-            view=server_view(record, DELETING),
-            node_id=record.placement.node_id,
-            revision=revision,
-            deleted_at=now,
-        )
-    )
+    view = server_view(record, DELETING)
+    await take_off_node(connection, context, record.row, record.placement, view)

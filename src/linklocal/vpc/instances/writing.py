@@ -192,18 +192,32 @@ async def remove_instance(
     await remove_volumes(connection, id)
     await connection.execute(_DELETE_KEYS, {"of": id})
     await connection.execute(_DELETE, {"of": id})
-    revision = await context.publisher.drop(connection, id)
-    if revision is None or record.placement is None:
+    await take_off_node(
+        connection, context, record.row, record.placement, instance_view(record, DELETING)
+    )
+
+
+async def take_off_node(
+    connection: AsyncConnection,
+    context: VpcContext,
+    row: Mapping[str, Any],
+    placed: PlacementState | None,
+    view: Mapping[str, Any],
+) -> None:
+    """Drop what is deleted (`row` of an instance or bare metal server) from its node, and keep `view` for GET
+    until the node knows."""
+    revision = await context.publisher.drop(connection, InstanceId(row["id"]))
+    if revision is None or placed is None:
         return
     await connection.execute(
         insert(deleted_instances),
         {
-            "id": id,
-            "account_id": record.row["account_id"],
-            "region": record.row["region"],
-            "view": instance_view(record, DELETING),
-            "node_id": record.placement.node_id,
+            "id": row["id"],
+            "account_id": row["account_id"],
+            "region": row["region"],
+            "view": view,
+            "node_id": placed.node_id,
             "revision": revision,
-            "deleted_at": now,
+            "deleted_at": context.clock.now(),
         },
     )

@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.document import ServerKind
 from linklocal.errors import Problem, bad_field, missing_field
 from linklocal.events import also
 from linklocal.iam.caller import Caller
@@ -24,7 +25,6 @@ from linklocal.vpc.network.loaded import (
     LoadedIp,
     LoadedVirtualInterface,
     Named,
-    ServerKind,
     load_interfaces,
 )
 from linklocal.vpc.network.locks import lock_interfaces

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import BindParameter, Label, Select, Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.document import ServerKind
 from linklocal.iam.tables import resource_groups
 from linklocal.vpc.network.tables import (
     floating_ips,
@@ -27,9 +28,6 @@ from linklocal.vpc.network.tables import (
     virtual_network_interfaces,
     vpcs,
 )
-
-# Whose an attachment is; `instance_id` is that server's id, also where it is a bare metal server.
-ServerKind = Literal["instance", "bare_metal_server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class LoadedInterface:
     security_groups: tuple[Named, ...]
     floating_ips: tuple[LoadedFloatingIp, ...]
     vni: LoadedVirtualInterface | None = None
-    server_kind: ServerKind = "instance"
+    server_kind: ServerKind = "instance"  # whose it is: `instance_id` is that server's id
 
     @property
     def type(self) -> Literal["primary", "secondary"]:

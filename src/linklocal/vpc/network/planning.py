@@ -15,12 +15,12 @@ from typing import Any
 from sqlalchemy import Row, Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.document import ServerKind
 from linklocal.errors import Problem, bad_field, missing_field, not_found_field
 from linklocal.iam.caller import Caller
 from linklocal.vpc.context import VpcContext
 from linklocal.vpc.naming import fresh_name, name_problems, name_taken
 from linklocal.vpc.network.address_planning import AddressPlanner, PlannedIp
-from linklocal.vpc.network.loaded import ServerKind
 from linklocal.vpc.network.locks import lock_rows, lock_security_groups, lock_subnets
 from linklocal.vpc.network.model import (
     AttachedInterfacePrototype,

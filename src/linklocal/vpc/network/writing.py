@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from linklocal.document import ServerKind
 from linklocal.events import also
 from linklocal.iam.caller import Caller
 from linklocal.ids import new_zonal_id, vpc_crn
@@ -15,7 +16,6 @@ from linklocal.vpc.context import VpcContext
 from linklocal.vpc.naming import name_taken, unique
 from linklocal.vpc.network.address_planning import PlannedIp
 from linklocal.vpc.network.addresses import mac_address
-from linklocal.vpc.network.loaded import ServerKind
 from linklocal.vpc.network.planning import PlannedInterface
 from linklocal.vpc.network.tables import (
     floating_ips,
